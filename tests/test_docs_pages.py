@@ -1,4 +1,7 @@
-"""What the pages of docs/ promise works: every command and example in them is run, each page by itself."""
+"""What the pages of docs/ promise works: every command and example in them is run, each page by itself.
+
+Commands take minutes together: `.ci/run` runs this file in full.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,7 @@ from helpers import needs
 from helpers.pages import ROOT, blocks, carry_out, commands, files, reads_data
 
 DOCS = ROOT / "docs"
-FIRST = sorted([*DOCS.glob("start/*.md"), DOCS / "import.md"])
-GUIDES = sorted(DOCS.glob("guides/*.md"))
-PAGES = sorted([*FIRST, *GUIDES])
+PAGES = sorted([*DOCS.glob("start/*.md"), *DOCS.glob("guides/*.md"), DOCS / "import.md"])
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
 
 #: Files that a reader has after the commands of a page, besides the tables of every run.
@@ -33,11 +34,8 @@ MADE = {
 }
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*FIRST, *(pytest.param(page, marks=pytest.mark.full) for page in GUIDES)],
-    ids=lambda page: page.relative_to(DOCS).as_posix(),
-)
+@pytest.mark.full
+@named
 def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
     for name, text in files(page).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -45,6 +43,7 @@ def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
     assert [name for name in MADE.get(page.name, ()) if not (tmp_path / name).is_file()] == []
 
 
+@pytest.mark.full
 @needs.data(ROOT.parent / "shared" / "data")
 @named
 def test_the_commands_of_a_page_on_real_files_work(page: Path, tmp_path: Path) -> None:
