@@ -84,24 +84,6 @@ def whole_hours(text: str) -> int:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Hours(Spelled):
-    """A span of whole hours, such as ``"6h"``.
-
-    Attributes
-    ----------
-    hours
-        Its length.
-    """
-
-    hours: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the span that a text spells."""
-        return cls(text, whole_hours(text))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
 class Seconds(Spelled):
     """A span of time that may be short, such as ``"30s"``, ``"500ms"`` or ``"3h"``.
 

@@ -65,9 +65,18 @@ backend be
 """
             + "".join(f"{line.replace('NAME', region)}\n" for line, region in zip(lines, places, strict=True))
         )
+        stats = StatsSocket(folder / "stats", 60)
         command = [str(needs.path_of("haproxy")), "-db", "-f", "proxy.cfg"]
-        with running(command, folder, lambda: listens(port) and (folder / "stats").exists()):
-            yield Proxy(folder, StatsSocket(folder / "stats", 60), port)
+        with running(command, folder, lambda: listens(port) and answers_to(stats)):
+            yield Proxy(folder, stats, port)
+
+
+def answers_to(stats: StatsSocket) -> bool:
+    """Whether a proxy answers on its socket, which is there before it listens."""
+    try:
+        return bool(stats.ask("show info"))
+    except OSError:
+        return False
 
 
 def opened(folder: Path, **settings: object) -> OpenHAProxy:
@@ -90,7 +99,7 @@ def running_proxy(places: dict[str, str]) -> Iterator[Proxy]:
 def test_weights_are_seen_in_real_requests(running_proxy: Proxy) -> None:
     target = opened(running_proxy.folder)
     applied = target.apply({"eu": 0.9, "us": 0.1})
-    assert applied.result == "ok"
+    assert applied.result == "ok", applied
     assert applied.read_back == target.held()
     assert applied.read_back == pytest.approx({"eu": 0.9, "us": 0.1, "ap": 0.0}, abs=1 / 256)
     within(answers(running_proxy.port, 2000), {"eu": 0.9, "us": 0.1})
