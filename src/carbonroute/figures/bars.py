@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 
 from carbonroute.figures.formatting import number
-from carbonroute.figures.layout import BACKING, PT_PER_IN, widest
+from carbonroute.figures.layout import BACKING, PT_PER_IN, widest, write_at
 from carbonroute.figures.style import MUTED, SeriesStyle
 
 
@@ -37,9 +37,9 @@ def draw_bars(
     for row, (style, value, text) in enumerate(zip(styles, lengths, texts, strict=True)):
         ax.barh(row, value, height=0.7, **style.of_bars)
         side = -1 if value < 0 else 1
-        ax.annotate(
-            text, (value, row), (3 * side, 0), textcoords="offset points", va="center",
-            ha="left" if side > 0 else "right", bbox=BACKING,
+        write_at(
+            ax, (value, row), (3 * side, 0), text,
+            va="center", ha="left" if side > 0 else "right", bbox=BACKING,
         )  # fmt: skip
     ax.axvline(0, color=MUTED, linewidth=0.6)
     ax.spines["left"].set_visible(False)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from carbonroute.arrays import Array
-from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, in_points, text_width, widest
+from carbonroute.figures.layout import LINE_SPACING, PT_PER_IN, in_points, text_width, widest, write_at
 from carbonroute.figures.style import MUTED, text_pt
 
 DOT_PT = 1.5  # half the width of a dot without a label
@@ -115,15 +115,12 @@ def _write(ax: Axes, point: Array, spot: Array, text: str, box: Rectangle, clear
     end_x, end_y = _nearest(spot, box)
     end = (end_x - spot[0], end_y - spot[1])
     if math.hypot(*end) > 7:
-        ax.annotate(
-            "", tuple(point), end, textcoords="offset points",
+        write_at(
+            ax, point, end, "",
             arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0,
                         "shrinkB": min(clear, 4)},
         )  # fmt: skip
-    ax.annotate(
-        text, tuple(point), middle, textcoords="offset points", ha="center", va="center",
-        linespacing=LINE_SPACING,
-    )  # fmt: skip
+    write_at(ax, point, middle, text, ha="center", va="center", linespacing=LINE_SPACING)
 
 
 def spread_top_labels(ax: Axes, places: Sequence[float], labels: Sequence[str], colour: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from carbonroute.arrays import Array
-from carbonroute.figures.canvas import Canvas
+from carbonroute.figures.canvas import Canvas, text_size_in
 from carbonroute.figures.style import MUTED, TITLE_PT, sheet, text_pt
 from carbonroute.figures.ticks import number_ticks
 
@@ -83,6 +82,14 @@ def size_pt(ax: Axes) -> tuple[float, float]:
 def in_points(ax: Axes, places: Array) -> Array:
     """Return places of the data, (…, 2), in points from the corner of the page."""
     return ax.transData.transform(places) * (PT_PER_IN / ax.figure.dpi)
+
+
+def write_at(
+    ax: Axes, point: tuple[float, float] | Array, offset_pt: tuple[float, float], text: str, **style: Any
+) -> None:
+    """Write a text at a distance from a point of the data that the axes shows."""
+    # Where the axes shows it is known: to ask takes as long as to place the text.
+    ax.annotate(text, tuple(point), offset_pt, textcoords="offset points", annotation_clip=False, **style)
 
 
 def clear(ax: Axes) -> None:
@@ -304,16 +311,14 @@ def _height(ax: Axes, artist: Text) -> float:
 
 
 def text_width(text: str, size: float | None = None, *, bold: bool = False) -> float:
-    """Measure a line of text in the style that is in force, in points."""
+    """Measure the width of a text in the style that is in force, in points."""
     return _text_width(text, size or text_pt(), bold, tuple(mpl.rcParams["font.family"]))
 
 
 @functools.lru_cache(maxsize=4096)
 def _text_width(text: str, size: float, bold: bool, families: tuple[str, ...]) -> float:
-    artist = _ruler.line
-    artist.set_text(text)
-    artist.set_fontproperties(FontProperties(family=families, size=size, weight="bold" if bold else "normal"))
-    return float(artist.get_window_extent().width / 4)
+    font = FontProperties(family=families, size=size, weight="bold" if bold else "normal")
+    return max(text_size_in(line, font)[0] for line in text.split("\n")) * PT_PER_IN
 
 
 def _is_within(width_pt: float, text: str, size: float | None = None, *, bold: bool = False) -> bool:
@@ -340,19 +345,6 @@ class _LetterWidths(dict[str, float]):
 @functools.lru_cache(maxsize=64)
 def _letter_widths(size: float, bold: bool, families: tuple[str, ...]) -> _LetterWidths:
     return _LetterWidths(size, bold, families)
-
-
-class _Ruler(threading.local):
-    """A line of text on a page that is never allocated: it measures all texts of a thread."""
-
-    @functools.cached_property
-    def line(self) -> Text:
-        figure = Figure(figsize=(1 / PT_PER_IN, 1 / PT_PER_IN), dpi=4 * PT_PER_IN)
-        Canvas(figure)
-        return figure.text(0, 0, "")
-
-
-_ruler = _Ruler()
 
 
 def shortened(tables: Sequence[pl.DataFrame]) -> Callable[[pl.DataFrame], pl.DataFrame]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import headline
 from carbonroute.figures.formatting import one_line
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap, write_at
 from carbonroute.figures.style import FAINT, INK, ZONE, clairvoyant_note, text_pt
 
 
@@ -92,9 +92,9 @@ def _row(ax: Axes, cells: list[str], y: float, height: float, *, first: bool, la
         ax.axhspan(y, y + height, color=ZONE, linewidth=0, zorder=0)
     x = 0.0
     for text, share in zip(cells, WIDTHS, strict=True):
-        ax.annotate(
-            text, (x, y), (CELL_PAD_PT, -CELL_PAD_PT), textcoords="offset points", va="top",
-            weight="bold" if first else "normal", linespacing=LINE_SPACING,
+        write_at(
+            ax, (x, y), (CELL_PAD_PT, -CELL_PAD_PT), text,
+            va="top", weight="bold" if first else "normal", linespacing=LINE_SPACING,
         )  # fmt: skip
         x += share
     if first or last:

@@ -12,7 +12,7 @@ from matplotlib.patches import Polygon
 
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap, write_at
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     FAINT,
@@ -107,14 +107,14 @@ def _radar(
     ax.add_patch(Polygon(own, facecolor="none", edgecolor=style.colour, linewidth=1.3, hatch=hatch))
     ax.plot(*own.T, style.marker, color=style.colour, markersize=3.5)
     for name, (x, y) in zip(axes, spokes, strict=True):
-        ax.annotate(
-            name, centre + np.array([x, y]), (-4 * np.sign(x) * (y > -0.5), 4 if y > -0.5 else -4),
-            textcoords="offset points", color=MUTED, linespacing=1.0,
+        write_at(
+            ax, centre + np.array([x, y]), (-4 * np.sign(x) * (y > -0.5), 4 if y > -0.5 else -4), name,
+            color=MUTED, linespacing=1.0,
             ha="center" if abs(x) < 0.7 else "left" if x > 0 else "right", va="bottom" if y > -0.5 else "top",
         )  # fmt: skip
-    ax.annotate(
-        wrap(style.label, NAME_PT, bold=True), centre + np.array([0, 1]), (0, text_pt() + 9),
-        textcoords="offset points", ha="center", va="bottom", weight="bold", linespacing=LINE_SPACING,
+    write_at(
+        ax, centre + np.array([0, 1]), (0, text_pt() + 9), wrap(style.label, NAME_PT, bold=True),
+        ha="center", va="bottom", weight="bold", linespacing=LINE_SPACING,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from carbonroute.figures.layout import (
     fold,
     widest,
     wrap,
+    write_at,
 )
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
@@ -73,7 +74,7 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     _bars(ax, saving, totals, before)
     for row, text in enumerate(texts):
         end = (max(totals[row], before[row]), row)
-        ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", bbox=BACKING)
+        write_at(ax, end, (4, 0), text, va="center", bbox=BACKING)
     notes = clairvoyant_note(saving)
     if len(_gains(saving)) > 1:
         first = one_line(saving["step"][0])

@@ -108,6 +108,7 @@ def _settings(families: Sequence[str]) -> dict[str, Any]:
         **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
         "font.family": list(families),
         "axes.titlesize": TITLE_PT,
+        "text.hinting": "none",  # a text is as wide at every resolution, and as SVG and PDF have it
         "text.parse_math": False,  # names are the user's: "$" and "_" mean themselves
         "axes.axisbelow": True,
         "grid.color": "#E6E6E6",

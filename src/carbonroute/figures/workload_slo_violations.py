@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, one_line, percent, plain
-from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea, write_at
 from carbonroute.figures.style import (
     MUTED,
     SeriesStyle,
@@ -66,17 +66,13 @@ def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle
                 _write(area.ax, x, value)
         if not any(of_group):
             text = "no requests" if all(value is None for value in of_group) else "no violations"
-            area.ax.annotate(
-                text, (group, 0), (0, 4), textcoords="offset points", ha="center", va="bottom", color=MUTED
-            )
+            write_at(area.ax, (group, 0), (0, 4), text, ha="center", va="bottom", color=MUTED)
 
 
 def _write(ax: Axes, x: float, value: float | None) -> None:
-    ax.annotate(
-        "n/a" if value is None else number(value, 2 if 0 < value < 10 else 1 if value else 0),
-        (x, value or 0.0), (0, 3), textcoords="offset points", rotation=90, ha="center", va="bottom",
-        color=MUTED if value is None else None,
-    )  # fmt: skip
+    text = "n/a" if value is None else number(value, 2 if 0 < value < 10 else 1 if value else 0)
+    colour = MUTED if value is None else None
+    write_at(ax, (x, value or 0.0), (0, 3), text, rotation=90, ha="center", va="bottom", color=colour)
 
 
 def _title(workloads: pl.DataFrame) -> str:
