@@ -18,13 +18,14 @@ from helpers import needs
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {path.stem: path for path in (ROOT / "examples").glob("*.toml")}
 
-#: Examples with servers, and requests per hour of a run that is over soon; the servers follow the load.
+#: Examples with servers, and options of a run that is over soon; the servers follow the load.
 SMALL = {
-    "capacity-published": 100_000,
-    "capacity-50": 3000,
-    "capacity-34": 3000,
-    "capacity-25": 3000,
-    "capacity-herd": 3000,
+    "capacity-published": ("--sim-hours", "2", "--reqs-per-hour", "100000"),
+    **{
+        f"capacity-{name}": ("--sim-hours", "2", "--reqs-per-hour", "3000")
+        for name in ("50", "34", "25", "herd")
+    },
+    "llm-azure-replicas": ("--sim-hours", "3"),
 }
 
 
@@ -53,11 +54,8 @@ def test_an_example_runs_and_says_what_it_is(name: str, tmp_path: Path) -> None:
     document = tomllib.loads(EXAMPLES[name].read_text(encoding="utf-8"))
     assert document["name"] == name
     assert 40 < len(document["description"]) < 150
-    size = ["--sim-hours", "30"]
-    if name in SMALL:
-        size = ["--sim-hours", "2", "--reqs-per-hour", str(SMALL[name])]
-    arguments = ["simulate", str(example(name)), *size, "--no-figures", "--output", str(tmp_path)]
-    assert main(arguments) == 0
+    size = SMALL.get(name, ("--sim-hours", "30"))
+    assert main(["simulate", str(example(name)), *size, "--no-figures", "--output", str(tmp_path)]) == 0
     results = pl.read_csv(tmp_path / "tables" / "simulation_results.csv")
     assert results.height == len(document["policies"])
     assert (results["total_kg"] > 0).all()

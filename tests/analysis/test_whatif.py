@@ -194,7 +194,7 @@ def _of_every_policy(folder: Path, *changes: small.Change) -> Path:
 @pytest.mark.parametrize("full", [(0,), (1,), (0, 1)])
 def test_no_policy_sends_others_to_a_full_region(engine: str, full: tuple[int, ...], tmp_path: Path) -> None:
     scenario = _of_every_policy(
-        tmp_path, ("[[policies]]", "[[pools]]\nservers = 3\n[[policies]]"), ("hours = 6", "hours = 2")
+        tmp_path, ("[[policies]]", "[[pools]]\nservers = 3\n[[policies]]"), ("hours = 6", "hours = 1")
     )
     inputs = resolve(load(scenario))
     takes = np.ones((2, 2), dtype=bool)

@@ -141,6 +141,7 @@ def test_a_study_s_summary_has_intervals_over_its_seeds(
     assert any("±" in line for line in lines)
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_figures_for_a_paper_have_no_sentence_above_them(run: Path, study: Path) -> None:
     for command in (["figures", str(run)], ["study", "figures", str(study)]):
         folder = Path(command[-1]) / "graphs"

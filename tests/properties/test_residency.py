@@ -18,7 +18,7 @@ from carbonroute.scenario import Inputs
 from helpers.residency import HOSTILE, allowed_of, document, inputs_of
 
 #: Scenarios of every run of the tests, and of the full proof, in parts.
-FEW, PART, PARTS = 500, 500, 20
+FEW, PART, PARTS = 250, 500, 20
 #: Of so many scenarios one is run with queues: it takes ten times as long.
 _QUEUED_EVERY = 5
 
