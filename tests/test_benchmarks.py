@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SUBJECTS = (
     "engine",
@@ -25,6 +27,7 @@ SUBJECTS = (
 )
 
 
+@pytest.mark.full  # and in .ci/run
 def test_every_subject_runs() -> None:
     command = [sys.executable, "-m", "benchmarks", "--small", "--repeat", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

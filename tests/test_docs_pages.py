@@ -1,6 +1,6 @@
 """What the pages of docs/ promise works: every command and example in them is run, each page by itself.
 
-Commands take minutes together: `.ci/run` runs this file in full.
+Their commands take minutes together: `.ci/run` runs this file in full.
 """
 
 from __future__ import annotations

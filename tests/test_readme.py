@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import carbonroute
 from carbonroute.cli import main
 from helpers.pages import ROOT, blocks, carry_out, commands, reads_data
@@ -27,6 +29,7 @@ def test_the_readme_is_short_and_leads_to_pages_that_are_there() -> None:
     assert {f"docs/start/{reader}.md" for reader in ("engineer", "researcher", "manager")} <= set(linked)
 
 
+@pytest.mark.full  # and in .ci/run
 def test_the_readme_s_commands_work(tmp_path: Path) -> None:
     assert not any(map(reads_data, commands(README)))
     carry_out(commands(README), tmp_path)
