@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, Self, Union
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -24,6 +24,19 @@ class Spec(BaseModel):
     def spelled(cls, **entries: Any) -> Self:
         """Return the value of these entries of a scenario."""
         return cls.model_validate(entries)
+
+
+#: The version of the schema of scenarios, studies, live files and decision records.
+SCHEMA = 1
+
+
+def _known_schema(version: int) -> int:
+    if version != SCHEMA:
+        raise ValueError(f"found {version}; this version of carbonroute reads schema {SCHEMA}")
+    return version
+
+
+SchemaVersion = Annotated[int, AfterValidator(_known_schema)]
 
 
 def members(package: str, register: Iterable[str]) -> tuple[type[Any], ...]:

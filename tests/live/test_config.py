@@ -134,6 +134,15 @@ def test_a_scenario_that_is_not_there_is_a_fault_of_its_key(world: Bed) -> None:
     assert faults["live.seed"][0] == 6
 
 
+@pytest.mark.parametrize(
+    ("schema", "problem"), [("2", "found 2"), ("true", "found true"), ("1.0", "found 1.0")]
+)
+def test_a_schema_that_is_not_the_number_one_is_refused(schema: str, problem: str, world: Bed) -> None:
+    faults = refused(world.path, ("schema = 1", f"schema = {schema}"))
+    assert faults["schema"][0] == 1
+    assert problem in faults["schema"][1]
+
+
 @pytest.mark.parametrize("live", ['live = "x"', "[[live]]", "live = 1"])
 def test_a_key_live_of_another_form_is_refused_by_its_own_rules(
     live: str, world: Bed, capsys: pytest.CaptureFixture[str]

@@ -16,8 +16,8 @@ from carbonroute.control.loop import decided
 from carbonroute.control.router import Control, Router
 from carbonroute.policies.base import PolicyLike, View
 from carbonroute.policies.plan import Plan
+from carbonroute.spec import SchemaVersion
 
-SCHEMA: Literal[1] = 1
 _TYPES: Mapping[str, type[Any]] = {"available": np.bool_, "allowed": np.bool_, "pool": np.intp}
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -155,7 +155,7 @@ class DecisionRecord(RecordPart):
         Further facts of a live decision; None in a simulation.
     """
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: SchemaVersion = Field(alias="schema")
     seq: int = Field(ge=0)
     prev: str
     time_utc: str

@@ -22,13 +22,14 @@ from pydantic import JsonValue
 
 from carbonroute.arrays import Array
 from carbonroute.control.chain import HEAD, HEAD_BYTES, Head, chained, files
-from carbonroute.control.decisions import SCHEMA, CellNames, DecisionRecord, LiveFacts, PolicyFacts, Values
+from carbonroute.control.decisions import CellNames, DecisionRecord, LiveFacts, PolicyFacts, Values
 from carbonroute.control.knowledge import KINDS, Known
 from carbonroute.control.loop import Decisions
 from carbonroute.control.router import Control
 from carbonroute.errors import RunFolderError
 from carbonroute.files.folder import open_file, sync, write_all, writing
 from carbonroute.policies.base import View
+from carbonroute.spec import SCHEMA
 
 
 @dataclass(frozen=True)

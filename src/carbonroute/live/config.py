@@ -32,7 +32,7 @@ from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
 from carbonroute.scenario.written.names import Name
 from carbonroute.scenario.written.places import Written
 from carbonroute.scenario.written.sections import Members
-from carbonroute.spec import Spec, Spelled
+from carbonroute.spec import SchemaVersion, Spec, Spelled
 
 A_LIVE_FILE = "a live file"
 #: Longer names of files are none.
@@ -217,7 +217,7 @@ class LiveConfig(Spec):
         How it runs.
     """
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: SchemaVersion = Field(alias="schema")
     scenario: Name
     policy: Name
     live: Live

@@ -27,9 +27,8 @@ from carbonroute.scenario.written.mistaken import refuse_data, refuse_other
 from carbonroute.scenario.written.names import Name, is_name
 from carbonroute.scenario.written.places import Written
 from carbonroute.scenario.written.sections import MAX_TEXT, Members
-from carbonroute.spec import Spec
+from carbonroute.spec import SCHEMA, SchemaVersion, Spec
 
-SCHEMA = 1
 #: Columns of the results that are no axis and no metric.
 FIXED = ("cell", "digest", "status", "error", "policy", "clairvoyant")
 #: Columns that results always have: findings need them.
@@ -159,7 +158,7 @@ class StudyFile(Spec):
         Changes that belong together.
     """
 
-    schema_version: int = Field(alias="schema")
+    schema_version: SchemaVersion = Field(alias="schema")
     name: Name
     description: str = Field(default="", max_length=MAX_TEXT)
     scenario: str
@@ -172,13 +171,6 @@ class StudyFile(Spec):
     changes: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Any] = Field(default_factory=dict)
     variants: Members[Variant] = ()
-
-    @field_validator("schema_version")
-    @classmethod
-    def _known_schema(cls, version: int) -> int:
-        if version != SCHEMA:
-            raise ValueError(f"found {version}; this version of carbonroute reads study schema {SCHEMA}")
-        return version
 
     @field_validator("metrics")
     @classmethod

@@ -34,11 +34,9 @@ from carbonroute.scenario.written.sections import (
     Sampling,
     Workload,
 )
-from carbonroute.spec import Spec
+from carbonroute.spec import SchemaVersion, Spec
 from carbonroute.traffic import Traffic
 from carbonroute.traffic.fixed_rate import FixedRate
-
-SCHEMA = 1
 
 
 class Scenario(Spec):
@@ -84,7 +82,7 @@ class Scenario(Spec):
         Bounds that one of the policies must keep.
     """
 
-    schema_version: int = Field(alias="schema")
+    schema_version: SchemaVersion = Field(alias="schema")
     name: Name
     description: str = Field(default="", max_length=MAX_TEXT)
     sources: dict[Factor, Annotated[str, Field(max_length=MAX_TEXT)]] = Field(default_factory=dict)
@@ -156,13 +154,6 @@ class Scenario(Spec):
     def written(self) -> Written:
         """Where it was written."""
         return self._written
-
-    @field_validator("schema_version")
-    @classmethod
-    def _known_schema(cls, version: int) -> int:
-        if version != SCHEMA:
-            raise ValueError(f"found {version}; this version of carbonroute reads schema {SCHEMA}")
-        return version
 
     @field_validator("control")
     @classmethod
