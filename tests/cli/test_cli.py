@@ -355,15 +355,16 @@ def test_help_needs_no_arrays() -> None:
     [
         (["scenarios"], {"numpy", "pydantic", "polars.dataframe"}),
         (["validate", "published"], {"polars.dataframe"}),
+        (["simulate", "published", "--no-figures", "--quiet"], {"numpy.ma", "rich"}),
     ],
 )
-def test_what_reads_no_data_imports_no_tables(arguments: list[str], unneeded: set[str]) -> None:
+def test_a_command_imports_what_it_needs(arguments: list[str], unneeded: set[str], tmp_path: Path) -> None:
     code = (
         "import sys; from carbonroute.cli import main; code = main(sys.argv[1:]); "
         "print(code, *sorted(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     code_number, *imported = done.stderr.split()
     assert code_number == "0"

@@ -105,13 +105,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             with _ended_by_signals():
                 # A command is imported while its arguments are read; who names them may run more than one.
                 with _uncollected() if arguments is None else nullcontext():
-                    command, bound, _ = app.parse_args(
-                        arguments,
-                        exit_on_error=False,
-                        print_error=False,
-                        console=console(sys.stdout),
-                        error_console=console(sys.stderr),
-                    )
+                    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+                if "console" in bound.arguments:  # help and version are printed by one
+                    bound.arguments["console"] = console(sys.stdout)
                 code = command(*bound.args, **bound.kwargs)
                 sys.stdout.flush()
         except CycloptsError as error:

@@ -6,19 +6,17 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import TextIOBase
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-
 from carbonroute.errors import visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 #: Exit codes: an objective or a check was missed; wrong usage or input.
@@ -69,21 +67,11 @@ class Printed(TextIOBase):
         return self.stream.encoding
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leave it to `main`."""
-        raise  # noqa: PLE0704  rich calls this while it handles that error
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render with escaped control characters, except those of the console itself."""
-        for segment in super().render(renderable, options):
-            is_safe = segment.control or segment.text.isprintable()
-            yield segment if is_safe else segment._replace(text=visible(segment.text))
-
-
 def console(stream: TextIO, width: int | None = None) -> Console:
     """Return a console on a stream. Text from files is printed as it is, not as markup."""
-    return _Console(
+    from carbonroute.cli.console import EscapingConsole
+
+    return EscapingConsole(
         file=stream.stream if isinstance(stream, Printed) else stream,
         width=width,
         color_system=None if os.environ.get("NO_COLOR") else "auto",  # nor bold and italics

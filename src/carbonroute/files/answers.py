@@ -32,7 +32,7 @@ _CHUNK = 1000
 class AnswerModel(BaseModel):
     """An object of a provider's answer; nothing is converted, and keys without a field are ignored."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
 
 def as_instant(text: object) -> object:

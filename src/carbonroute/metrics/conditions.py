@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
@@ -13,16 +12,16 @@ from carbonroute.scenario import Scenario
 
 def carbon(scenario: Scenario, g_per_kwh: Array) -> pl.DataFrame:
     """Return the true carbon intensities of the run."""
-    hours = np.arange(len(g_per_kwh))
+    hours = range(len(g_per_kwh))
     start = scenario.horizon.start
-    times = [start + timedelta(hours=int(hour)) if start else None for hour in hours]
+    times = [start + timedelta(hours=hour) if start else None for hour in hours]
     regions = [region.name for region in scenario.regions]
-    return pl.DataFrame(
+    return pl.DataFrame(  # of lists: at an array, polars imports all of `numpy.ma`
         {
-            "hour": np.repeat(hours, len(regions)),
+            "hour": pl.Series(hours, dtype=pl.Int64).repeat_by(len(regions)).explode(),
             "time": pl.Series(times, dtype=pl.Datetime("us", "UTC")).repeat_by(len(regions)).explode(),
             "region": regions * len(hours),
-            "carbon_g_per_kwh": g_per_kwh.ravel(),
+            "carbon_g_per_kwh": g_per_kwh.ravel().tolist(),
         }
     )
 

@@ -217,16 +217,17 @@ def violations(workloads: Sequence[str], outcomes: Sequence[Outcome]) -> pl.Data
     none, all_of_them, margin = k == 0, k == n, rule_of_three(n)
     low = np.where(none, 0, np.where(all_of_them, 1 - margin, low))
     high = np.where(none, margin, np.where(all_of_them, 1, high))
+    # Arrays go in as lists: at an array, polars imports all of `numpy.ma`.
     table = pl.DataFrame(
         {
-            "policy": np.repeat([outcome.policy for outcome in outcomes], 1 + len(workloads)),
+            "policy": [outcome.policy for outcome in outcomes for _ in range(1 + len(workloads))],
             "workload": [None, *workloads] * len(outcomes),
             "figure": VIOLATIONS,
-            "value": 100 * k.ravel() / np.maximum(n.ravel(), 1),
-            "low": 100 * low.ravel(),
-            "high": 100 * high.ravel(),
-            "method": np.where((none | all_of_them).ravel(), RULE_OF_THREE, CLOPPER_PEARSON),
-            "n": n.ravel(),
+            "value": (100 * k.ravel() / np.maximum(n.ravel(), 1)).tolist(),
+            "low": (100 * low.ravel()).tolist(),
+            "high": (100 * high.ravel()).tolist(),
+            "method": np.where((none | all_of_them).ravel(), RULE_OF_THREE, CLOPPER_PEARSON).tolist(),
+            "n": n.ravel().tolist(),
             "confidence": CONFIDENCE,
         },
         schema=SCHEMA,

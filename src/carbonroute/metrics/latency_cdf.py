@@ -23,6 +23,8 @@ def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
         if outcome.queueing and not outcome.served.any():
             continue
         latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
-        columns = {"share": outcome.latency.cdf(latency_ms), "latency_ms": latency_ms}
+        shares = outcome.latency.cdf(latency_ms)
+        # At an array, polars imports all of `numpy.ma`.
+        columns = {"share": shares.tolist(), "latency_ms": latency_ms.tolist()}
         parts.append(labelled(outcome, columns))
     return pl.concat(parts)

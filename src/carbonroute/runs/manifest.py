@@ -36,14 +36,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class Document(BaseModel):
     """A JSON file of a folder; further keys are kept as JSON."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
     __pydantic_extra__: dict[str, JsonValue]
 
 
 class Subdocument(BaseModel):
     """A JSON object within a document; further keys are ignored."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class Nothing(Subdocument):
