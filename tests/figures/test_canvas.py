@@ -80,6 +80,15 @@ def test_a_png_has_the_pixels_and_the_resolution_that_matplotlib_saves() -> None
 
 
 @pytest.mark.parametrize("bold", [False, True])
+def test_a_line_is_as_wide_as_matplotlib_draws_it_however_its_words_are_measured(bold: bool) -> None:
+    with house_style():
+        for text in TEXTS:
+            line = Figure(dpi=300).text(0, 0, text, size=8.0, weight="bold" if bold else "normal")
+            width_pt = line.get_window_extent(RendererAgg(1, 1, 300)).width * 72 / 300
+            assert text_width(text, 8.0, bold=bold) == pytest.approx(width_pt, rel=0, abs=0.01)
+
+
+@pytest.mark.parametrize("bold", [False, True])
 @pytest.mark.parametrize("text", TEXTS)
 def test_lines_fit_where_their_measured_width_does(text: str, bold: bool) -> None:
     with house_style():

@@ -166,7 +166,7 @@ def test_texts_are_measured_on_one_page(monkeypatch: pytest.MonkeyPatch) -> None
     ]
     with house_style():
         expected = [alone(text, size, bool(bold)) for text, size, bold in texts]
-        layout._text_width.cache_clear()
+        layout._measured.cache_clear()
         layout.text_width("first of the thread")
         monkeypatch.setattr(layout, "Figure", None)  # no other page can be made
         measured = [layout.text_width(text, size, bold=bool(bold)) for text, size, bold in texts]

@@ -48,6 +48,8 @@ _NAMES = frozenset(("policy", "region", "origin", "workload", "name", "step", "b
 _SHAPED, _SIGNS = "\u0250", frozenset("†–×…₂≤≥→−")
 #: Between these multiples of the sum of its letters' widths is that of a line: they are kerned.
 _NARROWER, _WIDER = 0.75, 1.05
+#: Of a text: its size, whether it is bold, and the families of fonts.
+_Font = tuple[float, bool, tuple[str, ...]]
 BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
@@ -312,18 +314,30 @@ def _height(ax: Axes, artist: Text) -> float:
 
 def text_width(text: str, size: float | None = None, *, bold: bool = False) -> float:
     """Measure the width of a text in the style that is in force, in points."""
-    return _text_width(text, size or text_pt(), bold, tuple(mpl.rcParams["font.family"]))
+    font = size or text_pt(), bold, tuple(mpl.rcParams["font.family"])
+    return max(_line_width(line, font) for line in text.split("\n"))
+
+
+def _line_width(line: str, font: _Font) -> float:
+    """Return the width of a line: that of its words and spaces, where letters stand beside each other."""
+    if not _is_plain(line):
+        return _measured(line, *font)
+    return sum(_measured(word, *font) for word in line.split(" ")) + line.count(" ") * _measured(" ", *font)
 
 
 @functools.lru_cache(maxsize=4096)
-def _text_width(text: str, size: float, bold: bool, families: tuple[str, ...]) -> float:
+def _measured(text: str, size: float, bold: bool, families: tuple[str, ...]) -> float:
     font = FontProperties(family=families, size=size, weight="bold" if bold else "normal")
-    return max(text_size_in(line, font)[0] for line in text.split("\n")) * PT_PER_IN
+    return text_size_in(text, font)[0] * PT_PER_IN
+
+
+def _is_plain(line: str) -> bool:
+    return "\n" not in line and all(letter < _SHAPED or letter in _SIGNS for letter in line)
 
 
 def _is_within(width_pt: float, text: str, size: float | None = None, *, bold: bool = False) -> bool:
     """Whether a line is at most so wide. It is measured where the widths of its letters leave that open."""
-    if all(letter < _SHAPED or letter in _SIGNS for letter in text):
+    if _is_plain(text):
         widths = _letter_widths(size or text_pt(), bold, tuple(mpl.rcParams["font.family"]))
         apart_pt = sum(map(widths.__getitem__, text))
         if not _NARROWER * apart_pt <= width_pt <= _WIDER * apart_pt:
@@ -338,7 +352,7 @@ class _LetterWidths(dict[str, float]):
         self._font = font
 
     def __missing__(self, letter: str) -> float:
-        self[letter] = _text_width(letter, *self._font)
+        self[letter] = _measured(letter, *self._font)
         return self[letter]
 
 
