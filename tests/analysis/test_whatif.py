@@ -77,6 +77,17 @@ def test_a_full_region_that_nobody_wants_changes_nothing(tmp_path: Path) -> None
     assert (result.rows["difference"].abs() < 1e-9).all()
 
 
+@pytest.mark.parametrize("engine", ["sampled", "exact"])
+@pytest.mark.parametrize("units", [(), IN_GRAMS], ids=["intensity", "grams"])
+def test_what_does_not_change_is_said_to_stay(
+    engine: str, units: tuple[small.Change, ...], tmp_path: Path
+) -> None:
+    """Carbon-First serves all in B: without A, the same grams are summed in another order."""
+    result = asked(tmp_path, Alterations(without=("A",)), *units, engine=engine)
+    amount = "It still emits 21.9 kg CO₂e a year" if units else "Its requests still meet 50.0 g CO₂e/kWh"
+    assert finding(result)[1] == f"{amount}; the median request is as fast."
+
+
 def test_a_region_that_is_nearest_to_nobody_serves_nobody_when_full(tmp_path: Path) -> None:
     """C is greenest, and nobody's nearest: full, it is as if it were not there."""
     third = (
@@ -161,7 +172,7 @@ def test_changes_hold_together(tmp_path: Path) -> None:
         assert value(result, policy, KG_PER_YEAR) == pytest.approx(2 * 50 * 8760 * g_per_kwh / 1e6)
     condition = "B is full, the carbon intensity of A is 50 % higher and traffic is 2 times as much"
     assert finding(result)[0].startswith(
-        f"If {condition}, Carbon-First does not change emissions instead of saving 73.7 %, and 0.00 % of "
+        f"If {condition}, Carbon-First saves nothing, instead of 73.7 % of emissions, and 0.00 % of "
     )
 
 
@@ -374,7 +385,9 @@ def test_other_processes_give_the_same_bits(
         (Alterations(carbon=("A",)), "found 'A'; a name and a value are expected: de="),
         (Alterations(carbon=("A=20%",)), "found '20%' for A; [+]20% or -20%"),
         (Alterations(carbon=("A=x",)), "found 'x' for A"),
-        (Alterations(carbon=("A=-500",)), "-500 leaves less than nothing of the 400.0 g/kWh of A"),
+        (Alterations(carbon=("A=-500",)), "of the 400.0 g/kWh of A; no less than -400.0 is"),
+        (Alterations(carbon=("A=-120%",)), "no less than -100% is expected"),
+        (Alterations(slo=("short=ttft:1s",)), "no pool of the scenario states llm; limit .*: short=1s"),
         (Alterations(carbon=("Q=3",)), "there is no region or zone 'Q'"),
         (Alterations(traffic="2"), "found '2'; 2x, 0.5x"),
         (Alterations(traffic="-100%"), "found '-100%'; 2x"),

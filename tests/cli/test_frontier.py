@@ -287,3 +287,45 @@ def test_nothing_heavy_is_imported_without_figures(scenario: str, tmp_path: Path
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
     assert done.stderr == "[] 0\n"
+
+
+def test_a_frontier_within_another_limit_keeps_the_run_beside_it(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    where = ["--output", str(out), "--no-figures", "--quiet"]
+    assert main(["simulate", scenario, "--report", *where]) == 0
+    before = files(out)
+    assert main(["frontier", scenario, "--max-violation", "1%", *where]) == 0
+    after = files(out)
+    assert {name: after[name] for name in before if name != "manifest.json"} == {
+        name: data for name, data in before.items() if name != "manifest.json"
+    }
+    manifest = read_manifest(out)
+    assert (manifest["max_violation_pct"], manifest["frontier"]["limits"]) == (5, {"slo_violation_pct": 1})
+    assert capsys.readouterr() == ("", "")
+
+
+def test_results_of_another_scenario_are_not_replaced_without_a_word(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    where = ["--output", str(out), "--no-figures", "--quiet"]
+    assert main(["frontier", scenario, *where]) == 0
+    assert main(["frontier", scenario, "--sim-hours", "1", *where]) == 0
+    assert capsys.readouterr().err == (
+        f"note: {out}: its 2 files were of another scenario (horizon), and have been replaced; "
+        "--output names another folder\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["report", "figures", "tables"])
+def test_a_folder_without_a_run_is_told_from_a_damaged_one(
+    command: str, finished_frontier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finished_frontier / "out"
+    assert main([command, str(folder)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {folder}: holds the results of frontier, and no run; "
+        "`carbonroute simulate SCENARIO` makes one\n"
+    )

@@ -210,8 +210,27 @@ def test_where_the_saving_comes_from(inputs: Inputs) -> None:
     }
     (note, _) = tables.overview["notes"][0]
     assert note == (
-        "Where the saving comes from, in grams against First: static-greenest 40.0 % (0.00 % violations), "
-        "clairvoyant bound 75.0 % (0.00 % violations)"
+        "Where the saving comes from, in grams against First: static-greenest 40.0 % (violations 0.00 %), "
+        "clairvoyant bound 75.0 % (violations 0.00 %)"
+    )
+
+
+def test_a_step_over_the_limit_of_a_workload_is_named_so(inputs: Inputs) -> None:
+    """Of all requests 3 % are late, within the limit of 5 %: of one workload all of these."""
+    first, fixed = with_grams("First", 2000.0), with_grams("Fixed", 1200.0)
+    requests, violations = fixed.requests.copy(), np.zeros_like(fixed.violations)
+    requests[0, 0, 0] -= 3
+    requests[0, 2, 0] = violations[0, 2, 0] = 3
+    limits = inputs.scenario.limits.model_copy(update={"per": "workload"})
+    limited = replace(inputs, scenario=inputs.scenario.model_copy(update={"limits": limits}))
+    steps = {
+        "latency-first": first,
+        "hourly routing": replace(fixed, requests=requests, violations=violations),
+    }
+    tables = tabulate_against(limited, [first], Comparison(first, {}, steps))
+    assert tables.overview["notes"][0][0] == (
+        "Where the saving comes from, in grams against First: hourly routing 40.0 % (violations 3.00 %, of "
+        "ResNet-50 Image Embedding 100.00 %, over the limit)"
     )
 
 

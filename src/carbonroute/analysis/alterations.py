@@ -278,7 +278,8 @@ class _Reading:
             factor = (mean + sign * number if match[1] else number) / mean
         if factor < 0:
             problem = f"{match[0]} leaves less than nothing of the {mean:.1f} g/kWh of {name}"
-            self.refuse("--carbon", problem, "a lower number is expected")
+            most = "-100%" if percent else f"-{mean:.1f}"
+            self.refuse("--carbon", problem, f"no less than {most} is expected")
         return factor
 
     def traffic(self, given: str | None) -> float:
@@ -303,6 +304,8 @@ class _Reading:
     def slo(self, given: Sequence[str]) -> dict[int, dict[str, float]]:
         """Return the limits of workloads, ms, by index and key."""
         known = [[workload.id, workload.name] for workload in self.scenario.workloads]
+        pools = [*self.scenario.pools, *(pool for region in self.scenario.regions for pool in region.pools)]
+        llm = any(pool.llm for pool in pools)
         slo_ms: dict[int, dict[str, float]] = {}
         for text in given:
             name, span = self._pair("--slo", text, "chat=8s or chat=200ms")
@@ -311,6 +314,9 @@ class _Reading:
             if name and (match is None or float(match[2]) == 0):
                 remedy = "a time is expected: 8s or 200ms, ttft:1s or tpot:80ms of first or further tokens"
                 self.refuse("--slo", f"found {span!r} for {name}", remedy)
+            elif match is not None and match[1] and not llm:
+                problem = f"{text} limits tokens, and no pool of the scenario states llm"
+                self.refuse("--slo", problem, f"limit the whole request: {name}={match[2]}{match[3]}")
             elif match is not None and indices:
                 key, of = _LIMITS[match[1]]
                 self.words.append(f"the limit of {of}{name} is {match[2]} {match[3]}")

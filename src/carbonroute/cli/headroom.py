@@ -63,7 +63,8 @@ def headroom(
             from carbonroute.cli.drawing import draw_all
 
             draw_all(folder, {"headroom": result.points}, ("png", *formats))
-        folder.finish({**provenance, "headroom": {"finding": finding(result)}})
+        stated = {"max_violation_pct": result.max_violation_pct, "finding": finding(result)}
+        folder.finish({**provenance, "headroom": stated})
     for note in folder.notes:
         say(f"note: {note}")
     if json:

@@ -26,7 +26,11 @@ CarbonSeed = Annotated[
 Output = Annotated[Path, Parameter(help="Folder for the results.")]
 AddedOutput = Annotated[
     Path,
-    Parameter(name="--output", help="Folder for the results; files of a run of the same scenario are kept."),
+    Parameter(
+        name="--output",
+        help="Folder for the results; files of a run of the same scenario are kept, those of another "
+        "replaced.",
+    ),
 ]
 Figures = Annotated[bool, Parameter(negative="--no-figures", help="Draw the figures.")]
 Formats = Annotated[

@@ -22,6 +22,7 @@ from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
 from carbonroute.metrics.slo import WORST_PCT
 from carbonroute.runs.store import RunFolder, add_to
+from carbonroute.units import pct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +112,12 @@ def whatif(
         )
         provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "whatif")
         folder.write("tables/whatif.csv", csv_bytes(result.rows))
-        stated = {"if": list(result.altered.words), "engine": result.engine, "seeds": list(result.seeds)}
+        stated = {
+            "if": list(result.altered.words),
+            "engine": result.engine,
+            "seeds": list(result.seeds),
+            "max_violation_pct": pct(result.inputs.scenario.limits.violations),
+        }
         folder.finish({**provenance, "whatif": {**stated, "finding": finding(result)}})
     for note in folder.notes:
         say(f"note: {note}")

@@ -8,6 +8,7 @@ import polars as pl
 
 from carbonroute.carbon import Signal
 from carbonroute.intervals import CONFIDENCE
+from carbonroute.metrics import slo
 from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.headlines.worth import Evidence, recommended, worth
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
@@ -57,7 +58,7 @@ def notes(
     """Yield the notes that follow from the tables; `knows` is each policy's information in words."""
     yield from _doubtful_energies(scenario)
     yield from _costs_of_age(knows, policies)
-    yield from _where_it_comes_from(saving)
+    yield from _where_it_comes_from(saving, policies)
     yield from _no_violations(intervals)
 
 
@@ -87,10 +88,13 @@ def _costs_of_age(knows: Mapping[str, str], policies: pl.DataFrame) -> Iterator[
         yield f"{information} cost, in {unit} against perfectly fresh data: {', '.join(policies_and_costs)}"
 
 
-def _where_it_comes_from(saving: pl.DataFrame) -> Iterator[str]:
+def _where_it_comes_from(saving: pl.DataFrame, policies: pl.DataFrame) -> Iterator[str]:
+    """Yield a line with each step, who is late then, and whether that is over the limit."""
     if saving.height > 1 and saving["saved_pct"].null_count() == 0:
+        figure, limit = slo.limited(policies), policies["max_violation_pct"][0]
         steps = [
-            f"{row['step']} {row['saved_pct']:z.1f} % ({row['slo_violation_pct']:.2f} % violations)"
+            f"{row['step']} {row['saved_pct']:z.1f} % ({slo.late_in_words(row)}"
+            f"{', over the limit' * (not slo.keeps(row[figure], limit))})"
             for row in saving.rows(named=True)[1:]
         ]
         yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {', '.join(steps)}"

@@ -39,7 +39,8 @@ def _page(path: Path, outputs: Mapping[str, str], drawn: Mapping[str, Drawn] = M
     """Return the page of a folder whose outputs have been checked."""
     if read_manifest(path).get("kind") == STUDY:
         return page_of_study(tables_in(path, outputs))
-    return page_of_run(read_manifest(path, RunManifest), tables_of(path, outputs), drawn)
+    tables = tables_of(path, outputs)
+    return page_of_run(read_manifest(path, RunManifest), tables, drawn)
 
 
 def write(path: Path, output: Path | None = None, drawn: Mapping[str, Drawn] = MappingProxyType({})) -> Path:

@@ -193,8 +193,9 @@ def origin(scenario: Scenario, digests: Mapping[str, str]) -> dict[str, Any]:
 def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], command: str) -> dict[str, Any]:
     """Keep the run in a folder for a command that adds to it; return its manifest without outputs.
 
-    Earlier outputs of the command itself are not kept. Where the folder holds no run of the same scenario,
-    data and versions, it is started anew.
+    Earlier outputs of the command itself are not kept. Where the folder holds no run of the same scenario
+    (whatever its limits: each command records those that it used), data and versions, it is started anew,
+    and its notes say so.
 
     Raises
     ------
@@ -202,12 +203,28 @@ def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], co
         If a file of that run was changed since.
     """
     provenance = {"carbonroute": version("carbonroute"), **origin(scenario, digests)}
-    earlier = read_manifest(folder.path) if stands(folder.path, MANIFEST) else {}
-    if any(earlier.get(name) != fact for name, fact in provenance.items()):
+    if not stands(folder.path, MANIFEST):
         return provenance
+    earlier = read_manifest(folder.path)
     outputs = earlier.pop("outputs")
+    if differing := _differing(earlier, provenance):
+        folder.notes.append(
+            f"{folder.path}: its {len(outputs)} files were of another {differing}, and have been replaced; "
+            "--output names another folder"
+        )
+        return provenance
     folder.keep(outputs, but={name for name in outputs if writer_of(name) == command})
     return earlier
+
+
+def _differing(earlier: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """Return the first part of a run's provenance that is another one than before; "" if none is."""
+    was, now = (dict(of.get("scenario", {})) for of in (earlier, provenance))
+    for name in ("name", *(was | now)):
+        if name != "limits" and was.get(name) != now.get(name):
+            return f"scenario ({name})"
+    words = {"inputs": "state of the data", "versions": "version of a library", "carbonroute": "version"}
+    return next((text for name, text in words.items() if earlier.get(name) != provenance[name]), "")
 
 
 def _factors(scenario: Scenario) -> dict[str, Any]:
@@ -265,6 +282,11 @@ def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
     if read_manifest(path).get("kind") == STUDY:
         remedy = remedy_for(path, "name the folder of a run")
         raise RunFolderError(f"{path}: holds a study, not a run; {remedy}")
+    if not any(name.startswith("data/") for name in outputs):
+        others = ", ".join(sorted({writer_of(name) or name for name in outputs})) or "nothing"
+        raise RunFolderError(
+            f"{path}: holds the results of {others}, and no run; `carbonroute simulate SCENARIO` makes one"
+        )
     by_name = {}
     for name, shape in SHAPES.items():
         file = _parquet_name(name)

@@ -13,6 +13,9 @@ from carbonroute.metrics.headlines.worth import slower
 from carbonroute.metrics.masses import mass_in_words, mass_unit
 from carbonroute.metrics.measure import GRAMS, Measure, effect, measure_of, saves
 
+#: How far two sums of the same figures may differ by the order of their terms, as a share of them.
+ROUNDING = 1e-9
+
 KG_PER_YEAR, MEDIAN = "emissions_kg_per_year", "median_latency_ms"
 
 Row = Mapping[str, Any]
@@ -83,6 +86,8 @@ def _instead(before: Row, changed: Row, measure: Measure) -> str:
     former = f"{was:z.1f} %" if saves(was) else "nothing"
     if saves(now):
         return f"{policy} saves {now:.1f} % of {measure.name} instead of {former}"
+    if round(now, 1) == 0:
+        return f"{policy} saves nothing, instead of {former} of {measure.name}"
     return f"{policy} {effect(measure, now)} instead of saving {former}"
 
 
@@ -106,22 +111,21 @@ def _absolute(figures: Mapping[str, Row], measure: Measure) -> Iterator[str]:
     longer_ms = [median for median in medians if median is not None]
     if row["difference"] is None or not longer_ms:
         return
+    form: tuple[str, float, int]
     if measure is GRAMS:
-        was, will = mass_in_words(row["now"]), mass_in_words(row["then"])
-        text = f"It emits {will} CO₂e a year instead of {was}"
-        if was == will:
-            text = f"It still emits {will} CO₂e a year"
-        interval = _interval(row, *mass_unit([row["difference"]]))
+        was, will = (f"{mass_in_words(row[side])} CO₂e a year" for side in ("now", "then"))
+        verb, form = "It {}emits", mass_unit([row["difference"]])
     else:
-        text = f"Its requests meet {row['then']:.1f} instead of {row['now']:.1f} {measure.unit}"
-        interval = _interval(row, measure.unit, 1.0, 1)
-    yield f"{text}{interval}; the median request is {slower(longer_ms)}."
+        was, will = (f"{row[side]:.1f} {measure.unit}" for side in ("now", "then"))
+        verb, form = "Its requests {}meet", (measure.unit, 1.0, 1)
+    text = f"{verb.format('still ')} {will}" if was == will else f"{verb.format('')} {will} instead of {was}"
+    yield f"{text}{_interval(row, *form)}; the median request is {slower(longer_ms)}."
 
 
 def _interval(row: Row, unit: str, factor: float, digits: int) -> str:
-    """Return the difference with its interval in brackets; nothing without one."""
+    """Return the difference with its interval in brackets; nothing without one, or where it is rounding."""
     low, high = row["difference_low"], row["difference_high"]
-    if low is None or high is None:
+    if low is None or high is None or max(-low, high) <= ROUNDING * abs(row["now"]):
         return ""
     more, least, most = (f"{value * factor:+z,.{digits}f}" for value in (row["difference"], low, high))
     return f" ({more} {unit}, 95 % interval {least} to {most})"
