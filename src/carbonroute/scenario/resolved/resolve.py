@@ -105,12 +105,7 @@ def resolve(scenario: Scenario) -> Inputs:
         llm = llm_pools(scenario, digests)
         laws = timed(laws, scenario, llm)
     if refusals:
-        with refusals.noted("forecast-data"):
-            _forecasts(scenario, query)
-        for section, kind in _READ.items():
-            for name, at in _named_files(scenario.model_dump(include={section}), ""):
-                with refusals.noted(kind):
-                    _require_file(name, at.removeprefix("."), scenario.folder)
+        _note_the_rest(scenario, query, refusals)
     refusals.refuse(scenario)
     with refusals.noted("capacity"):
         capacity, servers = capacity_of(scenario, arrivals, laws, llm)
@@ -147,21 +142,39 @@ def resolve(scenario: Scenario) -> Inputs:
             *residency_notes(scenario),
         ),
     )
+    candidates = _candidates(scenario, inputs.candidate, refusals)
+    refusals.refuse(scenario)
+    left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)
+    return replace(inputs, candidates=candidates, notes=(*inputs.notes, *left_out))
+
+
+def _note_the_rest(scenario: Scenario, query: Query, refusals: _Refusals) -> None:
+    """Note the faults of files that were not read yet, beside those of others."""
+    with refusals.noted("forecast-data"):
+        _forecasts(scenario, query)
+    for section, kind in _READ.items():
+        for name, at in _named_files(scenario.model_dump(include={section}), ""):
+            with refusals.noted(kind):
+                _require_file(name, at.removeprefix("."), scenario.folder)
+
+
+def _candidates(
+    scenario: Scenario, candidate_of: Callable[..., Candidate], refusals: _Refusals
+) -> tuple[Candidate, ...]:
+    """Return the candidate of each policy; those of the same information share what they know."""
     candidates: list[Candidate] = []
-    known: dict[Information, Knowledge] = {}  # shared by all policies of the same information
+    known: dict[Information, Knowledge] = {}
     for entry in scenario.policies:
         information = entry.information or scenario.information
         control = entry.control_within(scenario.control)
         with refusals.noted("information"):
-            candidate = inputs.candidate(
+            candidate = candidate_of(
                 entry.shown, entry.policy, information, control, entry.router_limit, known.get(information)
             )
             candidates.append(candidate)
             if candidate.reads("carbon_g_per_kwh") and not (candidate.oracle or candidate.in_hindsight):
                 known[information] = candidate.knowledge
-    refusals.refuse(scenario)
-    left_out = dict.fromkeys(note for candidate in candidates for note in candidate.knowledge.notes)
-    return replace(inputs, candidates=tuple(candidates), notes=(*inputs.notes, *left_out))
+    return tuple(candidates)
 
 
 def data_faults(
