@@ -64,13 +64,13 @@ def inspect(
         float
     )
     bad = ~((rates >= 0) & (rates <= MAX_RATE))
+    places = [
+        f"line {preview.layout.first_line + row}, {columns[column]}: {texts[column][int(row)]!r}"
+        for row, column in np.argwhere(bad)[:_NAMED]
+    ]
     findings = []
-    if bad.any():
-        named = [
-            f"line {preview.layout.first_line + row}, {columns[column]}: {texts[column][int(row)]!r}"
-            for row, column in np.argwhere(bad)[:_NAMED]
-        ]
-        findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(named)}")
+    if places:
+        findings.append(f"{int(bad.sum()):,} values that are no rate, left out: {', '.join(places)}")
     window_min, says, times = _window(table, time, preview, window)
     known = np.where(bad, 0.0, rates)
     total = known.sum(axis=1)

@@ -118,16 +118,7 @@ class Replay(TrafficSource):
 
     def arrivals(self, demand: Demand, piece_bytes: int = PIECE_BYTES) -> Arrivals:
         """Return the requests of a horizon; the result does not depend on the size of a piece."""
-        faults = [
-            Fault(f"traffic.logs[{i}]{fault.where}", fault.found, fault.remedy)
-            for i, log in enumerate(self.logs)
-            for fault in log.faults(demand)
-        ]
-        if self.align == "calendar" and demand.start is None:
-            remedy = 'a log needs the date and time of hour 0; or set traffic.align = "first-request"'
-            faults.append(Fault("horizon.start", "missing", remedy))
-        if faults:
-            raise InputError("scenario", faults)
+        self._require(demand)
         files = located(self.logs, demand)
         summaries = [LogSummary() for _ in files]
         start_us = self._start_us(files, demand, piece_bytes)
@@ -173,6 +164,18 @@ class Replay(TrafficSource):
                 ).notes(log)
             ),
         )
+
+    def _require(self, demand: Demand) -> None:
+        faults = [
+            Fault(f"traffic.logs[{i}]{fault.where}", fault.found, fault.remedy)
+            for i, log in enumerate(self.logs)
+            for fault in log.faults(demand)
+        ]
+        if self.align == "calendar" and demand.start is None:
+            remedy = 'a log needs the date and time of hour 0; or set traffic.align = "first-request"'
+            faults.append(Fault("horizon.start", "missing", remedy))
+        if faults:
+            raise InputError("scenario", faults)
 
     def _pieces(self, file: LogFile, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
         return file.log.pieces(demand, file.place, self.align == "calendar", piece_bytes)
