@@ -154,13 +154,13 @@ def _integrated(law: Law, jitter: Jitter, rows: Queries) -> Array:
     """
     from carbonroute.special import ndtr
 
-    tail = law.beyond(rows.high)
+    tail, edges = law.beyond(rows.high), law.edges
     at_once = np.maximum(law.beyond(np.maximum(rows.low, rows.time_ms)) - tail, 0.0)
     start, end = (
         np.maximum(jitter.score(rows.time_ms - limit, rows.origin, rows.region), 0.0)
-        for limit in (np.minimum(rows.high, law.edges[-1]), np.maximum(rows.low, law.edges[0]))
+        for limit in (np.minimum(rows.high, edges[-1]), np.maximum(rows.low, edges[0]))
     )
-    splits = jitter.score(rows.time_ms[:, np.newaxis] - law.edges, *rows.pair)
+    splits = jitter.score(rows.time_ms[:, np.newaxis] - edges, *rows.pair)
 
     def late(z: Array, row: Index) -> Array:
         return law.beyond(rows.time_ms[row] - jitter.at(z, rows.origin[row], rows.region[row])) - tail[row]

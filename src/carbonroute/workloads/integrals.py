@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -40,10 +41,16 @@ def over_scores(start: Array, end: Array, splits: Array, values: Callable[[Array
     )
 
 
+@cache
+def _rule() -> tuple[Array, Array]:
+    """Return the nodes and weights of a panel from −1 to 1: finding them takes longer than many integrals."""
+    return np.polynomial.legendre.leggauss(_NODES)
+
+
 def _over(
     first: int, start: Array, end: Array, splits: Array, values: Callable[[Array, Index], Array]
 ) -> Array:
-    node, weight = np.polynomial.legendre.leggauss(_NODES)
+    node, weight = _rule()
     whole = np.arange(-FARTHEST, FARTHEST + 1)
     start = np.clip(start, -FARTHEST, FARTHEST)[:, np.newaxis]
     end = np.clip(end[:, np.newaxis], start, FARTHEST)
