@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from carbonroute import runs
 from carbonroute.analysis.headroom import Headroom, finding, run
@@ -437,3 +439,134 @@ def test_regions_with_and_without_a_limit_are_told_apart(
 def test_nothing_is_said_where_all_regions_have_limits(found: Headroom) -> None:
     assert (found.limited, found.unlimited) == (("A", "B"), ())
     assert not any("No limit is stated" in sentence for sentence in finding(found))
+
+
+UNSURE = ("carbon_reduction_pct", "same_capacity_carbon_reduction_pct", "worst_violations_pct")
+
+
+@pytest.fixture(scope="module")
+def several(busy: Path) -> Headroom:
+    """Return three replications, of two headrooms."""
+    return run(busy, (2.5, math.inf), replications=3)
+
+
+def test_replications_give_savings_and_violations_their_intervals(busy: Path, several: Headroom) -> None:
+    """As many single runs with these seeds have the same spread; of a reduction that makes a t interval."""
+    alone = [run(busy, (2.5, math.inf), {"sampling.seed": seed}).points for seed in several.seeds]
+    assert len(set(several.seeds)) == 3
+    assert several.points["replications"].to_list() == [3] * 2 * len(POLICIES)
+    narrow = several.points.filter(headroom=2.5)
+    assert narrow["carbon_reduction_pct_low"].is_not_null().sum() >= 2
+    for name in UNSURE:
+        values = np.array([table[name].to_numpy() for table in alone])
+        std = values.std(axis=0, ddof=1)
+        low, high = (several.points[f"{name}_{end}"].to_numpy() for end in ("low", "high"))
+        if name != "worst_violations_pct":
+            half_width = stats.t.ppf(0.975, 2) * std / math.sqrt(3)
+            np.testing.assert_allclose(
+                high - several.points[name].to_numpy(), half_width, rtol=1e-6, atol=1e-9
+            )
+            np.testing.assert_allclose(
+                several.points[name].to_numpy() - low, half_width, rtol=1e-6, atol=1e-9
+            )
+            continue
+        # Korn and Graubard: as many requests as would spread that much, fewer as the spread is an estimate.
+        share = several.points[name].to_numpy() / 100
+        spread = np.flatnonzero((share > 0) & (share < 1) & (std > 0))
+        assert len(spread) >= 2
+        for place in spread:
+            effective = share[place] * (1 - share[place]) / (std[place] ** 2 / 1e4 / 3)
+            effective *= (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 2)) ** 2
+            late = share[place] * effective
+            assert low[place] == pytest.approx(100 * stats.beta.ppf(0.025, late, effective - late + 1))
+            assert high[place] == pytest.approx(100 * stats.beta.ppf(0.975, late + 1, effective - late))
+
+
+def test_one_run_has_no_intervals(found: Headroom) -> None:
+    assert found.points["replications"].unique().to_list() == [1]
+    for name in UNSURE:
+        assert found.points[f"{name}_low"].null_count() == found.points.height, name
+
+
+def test_workers_share_the_runs_and_change_nothing(busy: Path, several: Headroom) -> None:
+    calls: list[tuple[int, int]] = []
+    shared = run(
+        busy,
+        (2.5, math.inf),
+        replications=3,
+        workers=2,
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    assert shared.points.equals(several.points)
+    assert calls == [(done, 6) for done in range(1, 7)]
+
+
+def test_no_replications_and_no_workers_are_refused(busy: Path) -> None:
+    with pytest.raises(InputError, match="replications: found 0"):
+        run(busy, (1.0,), replications=0)
+    with pytest.raises(InputError, match="workers: found 0"):
+        run(busy, (1.0,), workers=0)
+
+
+def sure(headroom: float, policy: str, late: tuple[float, float, float]) -> dict[str, Any]:
+    """Return a point with an interval of its violations, and with one of its saving, of five replications."""
+    saved = 10 * min(headroom, 5)
+    return {
+        "headroom": headroom,
+        "policy": policy,
+        "carbon_reduction_pct": saved,
+        "carbon_reduction_pct_low": saved - 1,
+        "carbon_reduction_pct_high": saved + 2,
+        "slo_violation_pct": late[0],
+        "slo_violation_pct_low": late[1],
+        "slo_violation_pct_high": late[2],
+    }
+
+
+def test_the_finding_says_how_sure_it_is() -> None:
+    rows = [
+        sure(1.0, "Spill", (9.0, 8.0, 10.0)),
+        sure(1.5, "Spill", (5.5, 4.0, 7.0)),
+        sure(2.0, "Spill", (4.5, 4.0, 5.5)),
+        sure(3.0, "Spill", (1.0, 0.5, 2.0)),
+        sure(math.inf, "Spill", (0.5, 0.4, 0.6)),
+    ]
+    table = points(*rows)
+    ends = [
+        f"{name}_{end}" for name in ("carbon_reduction_pct", "slo_violation_pct") for end in ("low", "high")
+    ]
+    table = table.with_columns(*(pl.Series(name, [row[name] for row in rows]) for name in ends))
+    table = table.with_columns(pl.lit(5).alias("replications"))
+    sentences = finding(Headroom(resolve(load("starter")), table, 5.0))
+    unsettled = "not settled whether these stay within 5 % violations: Spill"
+    assert [sentence for sentence in sentences if "settled" in sentence] == [
+        f"With capacity for 1.5 × the load: {unsettled} (4.00 to 7.00 %)",
+        f"With capacity for 2 × the load: {unsettled} (4.00 to 5.50 %)",
+    ]
+    assert any(
+        "Spill saves 20.0 % (95 % interval 19.0 to 22.0 %) of mean carbon" in each for each in sentences
+    )
+    assert sentences[-3] == (
+        "Spill stays within 5 % violations from 2 × the load on, of the capacities tried. At 95 % confidence "
+        "it does from 3 × on, and does not up to 1 ×"
+    )
+
+
+def test_intervals_are_printed_below_their_figures(
+    busy: Path, several: Headroom, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["headroom", str(busy), "--at", "2.5,inf", "--output", str(tmp_path), "--no-figures"]
+    assert main([*command, "--replications", "3", "--workers", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "with 95 % intervals of 3 replications" in " ".join(printed.split())
+    assert "One run" not in printed
+    row = of(several, HYBRID).row(0, named=True)
+    for name, digits in (("carbon_reduction_pct", 1), ("worst_violations_pct", 2)):
+        assert f"[{row[f'{name}_low']:.{digits}f}, {row[f'{name}_high']:.{digits}f}]" in printed
+    assert read_manifest(tmp_path)["headroom"]["seeds"] == list(several.seeds)
+    assert main([*command, "--json", "--replications", "3"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["seeds"] == list(several.seeds)
+    assert document["points"][0].keys() == set(several.points.columns)
+    assert main(command) == 0
+    assert "One run: how sure these figures are, --replications 5 tells." in capsys.readouterr().out

@@ -19,6 +19,7 @@ from carbonroute.errors import InputError
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.slo import WORST_PCT
+from carbonroute.runs import replications as replications_of_runs
 from carbonroute.scenario import load, resolve
 from helpers import small
 
@@ -362,7 +363,7 @@ def test_other_processes_give_the_same_bits(
     scenario = small.write(tmp_path, *[pools] * (engine == "queued"))
     options: dict[str, Any] = {"engine": engine, "replications": replications}
     one = run(scenario, Alterations(full=("B",)), **options)
-    monkeypatch.setattr(whatif, "ENGINES", {})
+    monkeypatch.setattr(replications_of_runs, "ENGINES", {})
     steps: list[tuple[int, int]] = []
     others = run(
         scenario, Alterations(full=("B",)), workers=3, progress=lambda *step: steps.append(step), **options

@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from carbonroute.arrays import Mask
+from carbonroute.arrays import Array, Mask
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.engines import ENGINES
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import policies, slo
+from carbonroute.metrics import Comparison, intervals, policies, slo
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
-from carbonroute.runs.baselines import with_baselines
-from carbonroute.runs.replications import beside, part_of, without_limits
+from carbonroute.runs.replications import (
+    Replications,
+    beside,
+    each_alone,
+    seeds,
+    with_seed,
+    without_limits,
+)
+from carbonroute.runs.run_plan import RunPlan
+from carbonroute.runs.sharing import shared
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.resolved.capacity import offered_load
 from carbonroute.units import pct
@@ -52,6 +61,17 @@ _COLUMNS = (
 )
 
 
+#: Figures that replications give an interval.
+_UNSURE = (
+    INTENSITY.reduction,
+    GRAMS.reduction,
+    INTENSITY.same_capacity,
+    GRAMS.same_capacity,
+    slo.OVERALL,
+    slo.WORST_PCT,
+)
+
+
 @dataclass(frozen=True)
 class Headroom:
     """Figures of policies by headroom.
@@ -63,13 +83,18 @@ class Headroom:
     points
         A row per headroom and policy: ``headroom`` (capacity over mean load, infinite without limits),
         ``servers`` (of all regions; null without limits), and columns of `Tables.policies`: reductions
-        refer to Latency-First without limits, and some to Latency-First on the same capacity.
+        refer to Latency-First without limits, and some to Latency-First on the same capacity. Of several
+        replications they are of all together. Reductions and violations have the ends of their 95 % intervals
+        between replications, ``<column>_low`` and ``<column>_high``: null of one run, and where a share is 0
+        or 1 in all of them. Last comes their number, ``replications``.
     max_violation_pct
         Violations up to which a policy counts as viable, %.
     carried
         How many times the mean load the whole servers of a finite headroom carry, at least the headroom.
     endless_left_out
         Whether a run without limits was asked for, and there is none.
+    seeds
+        Of the replications.
     """
 
     inputs: Inputs
@@ -77,6 +102,7 @@ class Headroom:
     max_violation_pct: float
     carried: Mapping[float, float] = field(default_factory=dict)
     endless_left_out: bool = False
+    seeds: tuple[int, ...] = ()
 
     @property
     def unlimited(self) -> tuple[str, ...]:
@@ -98,6 +124,8 @@ def run(
     changes: dict[str, object] | None = None,
     *,
     max_violation: float | None = None,
+    replications: int = 1,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Headroom:
     """Run a scenario with its servers multiplied so that they carry so many times the mean load.
@@ -108,13 +136,20 @@ def run(
         As of `carbonroute.run`; the scenario's pools state how capacity is distributed.
     headrooms
         Capacity over mean load, above 0 and up to 1,000; infinity is without limits.
+    replications
+        Independent runs of each headroom, the first with the scenario's seed: they give the intervals. All
+        headrooms have the same seeds.
+    workers
+        Processes, which share the runs; results are the same for any number.
     progress
-        Called with the number of requests × policies × headrooms done, and of all.
+        Called with the number of requests × policies × headrooms done, and of all; of several workers, of
+        runs.
 
     Raises
     ------
     InputError
-        If no pool has a number of servers, a headroom is out of range, or the load cannot be known.
+        If no pool has a number of servers, a headroom or another option is out of range, or the load cannot
+        be known.
     """
     steps = sorted(set(headrooms))
     wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]
@@ -122,6 +157,7 @@ def run(
         problem = f"found {wrong[0]:g}" if wrong else "found none"
         remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
         raise InputError("headroom", [Fault("", problem, remedy)])
+    plan = RunPlan.read("queued", workers, replications, None)
     scenario = (source if isinstance(source, Scenario) else load(source, changes)).within(max_violation)
     inputs = resolve(scenario)
     capacity = inputs.capacity
@@ -133,25 +169,31 @@ def run(
     if math.isnan(load_servers.sum()):
         problem = "service times come with the log, and the load is not known before the run"
         raise InputError(scenario.name, [Fault("traffic", problem, "state a law of service times")])
-    rows, unlimited, carried = [], None, {}
+    all_seeds = tuple(islice(seeds(scenario.sampling.seed), plan.most))
+    worlds = [inputs, *(resolve(with_seed(scenario, seed)) for seed in all_seeds[1:])]
+    unlimited: list[Comparison | None] = [None] * len(worlds)
     if capacity.replicas:  # without limits, no two requests would share a batch
         steps = _finite(steps, scenario)
     else:
-        unlimited = without_limits(inputs)
-    for place, headroom in enumerate(steps):
-        with_headroom = replace(inputs, capacity=capacity.with_headroom(headroom, load_servers))
-        with_baseline, compare = with_baselines(with_headroom, "queued", baseline_alone=True)
-        all_outcomes = ENGINES["queued"](with_baseline, part_of(progress, place, len(steps)))
-        outcomes, same = all_outcomes[: len(inputs.candidates)], compare(all_outcomes)
-        both = beside(unlimited or same, same)
+        unlimited = [*shared(without_limits, worlds, min(workers, len(worlds)))]
+    capacities = {step: capacity.with_headroom(step, load_servers) for step in steps}
+    limited = [replace(world, capacity=each) for each in capacities.values() for world in worlds]
+    evaluated, rows, carried = each_alone(limited, "queued", workers, progress), [], {}
+    for headroom, with_headroom in capacities.items():
+        runs = [
+            Replications(world, (seed,), outcomes, beside(free or same, same))
+            for world, seed, free, (outcomes, same) in zip(
+                worlds, all_seeds, unlimited, islice(evaluated, len(worlds)), strict=True
+            )
+        ]
         servers = None
         if headroom != math.inf:
-            of_pools = with_headroom.capacity.servers[counted]
+            of_pools = with_headroom.servers[counted]
             servers = int(of_pools.sum())
             carried[headroom] = float(of_pools @ capacity.speed[counted] / load_servers.sum())
         rows.append(
-            policies.table(scenario, outcomes, both).select(
-                pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), *_COLUMNS
+            _points(scenario, runs).select(
+                pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), pl.all()
             )
         )
     return Headroom(
@@ -160,6 +202,29 @@ def run(
         pct(scenario.limits.violations),
         carried=carried,
         endless_left_out=math.inf in headrooms and math.inf not in steps,
+        seeds=all_seeds,
+    )
+
+
+def _points(scenario: Scenario, runs: Sequence[Replications]) -> pl.DataFrame:
+    """Return a row per policy: its figures over all replications, with the ends of their intervals."""
+    whole, each = (
+        [policies.table(scenario, run.outcomes, run.comparison) for run in several]
+        for several in ([reduce(Replications.with_another, runs)], runs)
+    )
+    ends: dict[str, Array] = {}
+    for name in _UNSURE:
+        values = np.array([table[name].cast(pl.Float64).to_numpy() for table in each])
+        low = high = np.full(values.shape[1], np.nan)
+        if len(runs) > 1:
+            number = np.full(values.shape[1], len(runs))
+            mean = whole[0][name].cast(pl.Float64).to_numpy()
+            low, high = intervals.ends(name, mean, values.std(axis=0, ddof=1), number)
+        ends |= {f"{name}_low": low, f"{name}_high": high}
+    return whole[0].select(
+        *_COLUMNS,
+        *(pl.Series(name, values).fill_nan(None) for name, values in ends.items()),
+        pl.lit(len(runs), pl.Int64).alias("replications"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,15 @@ import polars as pl
 
 from carbonroute.analysis.alterations import Alterations, Altered
 from carbonroute.control.capacity import Capacity
-from carbonroute.engines import ENGINES
 from carbonroute.intervals import CONFIDENCE
-from carbonroute.metrics import Comparison, intervals, policies, slo, workloads
+from carbonroute.metrics import intervals, policies, slo, workloads
 from carbonroute.metrics.headlines import whatif as headlines
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.long import DIFFERENCE
 from carbonroute.metrics.measure import GRAMS, Measure, measure_of
-from carbonroute.outcome import Outcome
 from carbonroute.runs import default_engine
-from carbonroute.runs.baselines import with_baselines
-from carbonroute.runs.replications import Replications, part_of, seeds, with_seed
+from carbonroute.runs.replications import Replications, each_alone, seeds, with_seed
 from carbonroute.runs.run_plan import RunPlan
-from carbonroute.runs.sharing import shared
 from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.scenario.written.load import tables
@@ -50,7 +46,6 @@ SCHEMA = {
 }
 
 Progress = Callable[[int, int], None]
-Evaluated = tuple[tuple[Outcome, ...], Comparison]
 
 
 @dataclass(frozen=True)
@@ -155,7 +150,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
         worlds += now, _altered(now, resolve(with_seed(other, seed)), altered)
     done = [
         Replications(world, (world.scenario.sampling.seed,), *evaluated)
-        for world, evaluated in zip(worlds, _evaluated(worlds, plan.engine, workers, progress), strict=True)
+        for world, evaluated in zip(worlds, each_alone(worlds, plan.engine, workers, progress), strict=True)
     ]
     return _compared(altered, plan, list(zip(done[::2], done[1::2], strict=True)))
 
@@ -175,29 +170,6 @@ def _installed(now: Capacity, then: Capacity) -> Capacity:
     servers = dict(zip(now.labels, now.servers.tolist(), strict=True))
     own = zip(then.labels, then.servers.tolist(), strict=True)
     return then.with_servers(np.array([servers.get(label, count) for label, count in own], dtype=np.int64))
-
-
-def _evaluated(
-    worlds: Sequence[Inputs], engine: str, workers: int, progress: Progress | None
-) -> Iterator[Evaluated]:
-    """Yield the outcomes of each world: the sampled engine shares each, others are shared as a whole."""
-    if engine == "sampled" or workers == 1:
-        for place, world in enumerate(worlds):
-            yield _run(world, engine, workers, part_of(progress, place, len(worlds)))
-        return
-    work = partial(_run, engine=engine)
-    for place, evaluated in enumerate(shared(work, worlds, min(workers, len(worlds))), start=1):
-        if progress:
-            progress(place, len(worlds))
-        yield evaluated
-
-
-def _run(inputs: Inputs, engine: str, workers: int = 1, progress: Progress | None = None) -> Evaluated:
-    """Return the outcomes of the policies and of the baseline, on the same capacity."""
-    with_baseline, compare = with_baselines(inputs, engine, baseline_alone=True)
-    options: dict[str, Any] = {"workers": workers} if engine == "sampled" else {}
-    outcomes = ENGINES[engine](with_baseline, progress, **options)
-    return outcomes[: len(inputs.candidates)], compare(outcomes)
 
 
 def _compared(altered: Altered, plan: RunPlan, sides: Sequence[tuple[Replications, Replications]]) -> WhatIf:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -28,9 +29,11 @@ def headroom(
     /,
     *,
     at: str | None = None,
+    replications: int = 1,
     sim_hours: options.SimHours = None,
     seed: options.Seed = None,
     output: options.AddedOutput = Path("outputs"),
+    workers: options.Workers = None,
     max_violation: options.MaxViolation = None,
     figures: options.Figures = True,
     formats: options.Formats = (),
@@ -48,6 +51,8 @@ def headroom(
         A TOML file, or a built-in scenario's name, whose pools say how capacity is spread.
     at
         Headrooms, with commas between: "1,1.25,2,inf". By default 1 to 5, and without limits.
+    replications
+        Independent runs of each headroom: 2 or more give savings and violations 95 % intervals.
     """
     headrooms = HEADROOMS if at is None else numbers(at)
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
@@ -55,6 +60,8 @@ def headroom(
             load(scenario, options.changes_of(sim_hours, seed), code=not no_code),
             headrooms,
             max_violation=max_violation,
+            replications=replications,
+            workers=options.workers_of(workers, "queued"),
             progress=stepper(bar, "simulating"),
         )
         provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "headroom")
@@ -63,8 +70,8 @@ def headroom(
             from carbonroute.cli.drawing import draw_all
 
             draw_all(folder, {"headroom": result.points}, ("png", *formats))
-        stated = {"max_violation_pct": result.max_violation_pct, "finding": finding(result)}
-        folder.finish({**provenance, "headroom": stated})
+        stated = {"max_violation_pct": result.max_violation_pct, "seeds": list(result.seeds)}
+        folder.finish({**provenance, "headroom": {**stated, "finding": finding(result)}})
     for note in folder.notes:
         say(f"note: {note}")
     if json:
@@ -72,7 +79,7 @@ def headroom(
         points = result.points.with_columns(pl.when(pl.col("headroom").is_finite()).then("headroom"))
         document = {
             "scenario": result.inputs.scenario.name,
-            "max_violation_pct": result.max_violation_pct,
+            **stated,
             "finding": finding(result),
             "limited": list(result.limited),
             "no_limit_stated": list(result.unlimited),
@@ -86,6 +93,8 @@ def headroom(
             console.print(CLAIRVOYANT_NOTE)
         for sentence in finding(result):
             console.print(f"– {sentence}.", soft_wrap=True)
+        if replications == 1:
+            console.print("– One run: how sure these figures are, --replications 5 tells.", soft_wrap=True)
         console.print(f"\nWrote {folder.path}/tables/headroom.csv.", soft_wrap=True)
     return 0
 
@@ -111,6 +120,8 @@ def _table(result: Headroom) -> Table:
         f"{result.inputs.scenario.name}: reduction of {measure.name} against {baseline}, % (and violations"
         f"{' of the worst workload' * slo.per_workload(result.points)}, %), by headroom and servers"
     )
+    if len(result.seeds) > 1:
+        title += f", with 95 % intervals of {len(result.seeds)} replications"
     if result.limited and result.unlimited:
         title += f" of {', '.join(result.limited)}; no limit stated: {', '.join(result.unlimited)}"
     table, risk = empty_table(title), slo.limited(result.points)
@@ -122,12 +133,20 @@ def _table(result: Headroom) -> Table:
     for policy in best_first(result.points, result.max_violation_pct):
         rows = result.points.filter(pl.col("policy") == policy).rows(named=True)
         cells = [
-            f"{'–' if row[measure.reduction] is None else format(row[measure.reduction], 'z.1f')}\n"
-            f"({row[risk]:.2f})"
+            "\n".join([*_with_ends(row, measure.reduction, "{:z.1f}"), *_with_ends(row, risk, "({:.2f})")])
             for row in rows
         ]
         table.add_row(marked(policy, rows[0]["clairvoyant"]), *cells)
     return table
+
+
+def _with_ends(row: dict[str, Any], column: str, style: str) -> Iterator[str]:
+    """Yield a figure, and in a line of its own its interval where it has one."""
+    ends = [row[f"{column}_{end}"] for end in ("low", "high")]
+    yield "–" if row[column] is None else style.format(row[column])
+    if None not in ends:
+        digits = style.strip("()")
+        yield f"[{digits}, {digits}]".format(*ends)
 
 
 def best_first(points: pl.DataFrame, max_violation_pct: float) -> list[str]:

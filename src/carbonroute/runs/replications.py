@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison, figures_of
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.runs.baselines import with_baselines
+from carbonroute.runs.sharing import shared
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.units import S_PER_HOUR
 
@@ -153,6 +155,32 @@ def evaluate(
     elif engine == "queued" and not inputs.capacity.neutral:
         comparison = beside(without_limits(inputs), comparison)
     return outcomes[: len(inputs.candidates)], comparison
+
+
+def alone(
+    inputs: Inputs, engine: str, workers: int = 1, progress: Progress | None = None
+) -> tuple[tuple[Outcome, ...], Comparison]:
+    """Return the outcomes of the policies, and of the baseline on the same capacity alone."""
+    with_baseline, compare = with_baselines(inputs, engine, baseline_alone=True)
+    options: dict[str, Any] = {"workers": workers} if engine == "sampled" else {}
+    outcomes = ENGINES[engine](with_baseline, progress, **options)
+    return outcomes[: len(inputs.candidates)], compare(outcomes)
+
+
+def each_alone(
+    worlds: Sequence[Inputs], engine: str, workers: int, progress: Progress | None
+) -> Iterator[tuple[tuple[Outcome, ...], Comparison]]:
+    """Yield `alone` of each world: the sampled engine shares each between workers, others whole worlds."""
+    processes = min(workers, len(worlds))
+    if engine == "sampled" or processes == 1:
+        for place, world in enumerate(worlds):
+            yield alone(world, engine, workers, part_of(progress, place, len(worlds)))
+        return
+    work = partial(alone, engine=engine)
+    for place, evaluated in enumerate(shared(work, worlds, processes), start=1):
+        if progress:
+            progress(place, len(worlds))
+        yield evaluated
 
 
 def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
