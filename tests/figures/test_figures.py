@@ -80,7 +80,7 @@ def title(name: str, data: Tables) -> str:
 
 @pytest.mark.parametrize(
     ("name", "case"),
-    [*grid(NAMES, ["big"], one_of=1), *grid(NAMES, [case for case in GRID if case != "big"], one_of=14)],
+    [*grid(NAMES, ["big"], one_of=1), *grid(NAMES, [case for case in GRID if case != "big"], one_of=28)],
 )
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     looking.assert_legible(drawn(name, case))
@@ -196,7 +196,7 @@ def test_only_what_is_available_is_drawn_into_a_run(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [("latency_cdf", "odd names"), *grid(NAMES, list(GRID), one_of=12)]
+    ("name", "case"), [("latency_cdf", "odd names"), *grid(NAMES, list(GRID), one_of=36)]
 )
 def test_a_page_shows_a_figure_that_was_saved_as_png_as_a_new_one(name: str, case: str) -> None:
     """A report is the same, bit by bit, whether its figures were drawn for it or for the run's folder."""

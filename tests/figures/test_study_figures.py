@@ -103,7 +103,7 @@ def title(name: str, data: Study) -> str:
     return title_of(draw(name, data))
 
 
-@pytest.mark.parametrize(("name", "case"), grid(STUDY_FIGURES, GRID, one_of=4))
+@pytest.mark.parametrize(("name", "case"), grid(STUDY_FIGURES, GRID, one_of=8))
 def test_no_text_overlaps_or_leaves_the_page(name: str, case: str) -> None:
     if not has_data(name, tables(case)):
         assert (name, case) in {("study_lines", "1 value"), ("study_lines", "300 texts")}

@@ -283,8 +283,9 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize("name", [None, *NAMES])
-@pytest.mark.parametrize("ending", ["log", "csv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("name", "ending"), grids.grid([None, *NAMES], ["log", "csv", "json", "jsonl", "parquet"], one_of=3)
+)
 def test_a_file_of_another_format_is_refused_whatever_it_holds(
     name: str | None, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -288,11 +288,11 @@ def test_an_edited_manifest_of_an_analysis_alone_is_written_again_where_it_was_r
 ) -> None:
     shutil.copy(run / "small.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = ["sensitivity", "small.toml", "--output", "out", "--no-figures", "--quiet"]
+    words = ["frontier", "small.toml", "--output", "out", "--no-figures", "--quiet"]
     assert main(words) == 0
     manifest = tmp_path / "out" / "manifest.json"
     written = manifest.read_bytes()
-    manifest.write_text(json.dumps(json.loads(written) | {"sensitivity": {}}), encoding="utf-8")
+    manifest.write_text(json.dumps(json.loads(written) | {"frontier": {}}), encoding="utf-8")
     capsys.readouterr()
     refused(words, capsys, "remove manifest.json and run the command again that wrote it")
     manifest.unlink()
