@@ -45,6 +45,15 @@ def test_a_key_without_a_description_is_found(monkeypatch: pytest.MonkeyPatch) -
         keys.page()
 
 
+def test_every_option_says_what_it_does_and_names_no_option_that_its_command_lacks() -> None:
+    commands = (REFERENCE / "commands.md").read_text(encoding="utf-8").split("\n## ")
+    for command in commands:
+        bare = re.findall(r"^\* `[^`]*`:(?: \*\[.*)?$", command, re.MULTILINE)
+        assert (command.split("\n")[0], bare) == (command.split("\n")[0], [])
+        if "* `--json`" not in command:
+            assert "with --json" not in command
+
+
 def told() -> set[str]:
     """Return the keys that have a line on the page."""
     return {

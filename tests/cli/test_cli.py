@@ -191,12 +191,27 @@ def test_the_limit_decides_what_is_viable(tmp_path: Path, capsys: pytest.Capture
         (["simulate", "published", "--seed", "many"], "many"),
         (["simulate", "publishd"], "did you mean 'published'?"),
         (["simulate", "published", "--engine", "guessed"], "sampled"),
-        (["simulate", "published", "--replications", "0"], "replications: found 0; 1 or more is expected"),
-        (["simulate", "published", "--workers", "-1"], "workers: found -1; 1 or more is expected"),
+        (
+            ["simulate", "published", "--replications", "0"],
+            "error: --replications: found 0; 1 or more is expected",
+        ),
+        (["simulate", "published", "--workers", "-1"], "error: --workers: found -1; 1 or more is expected"),
         (["simulate", "published", "--until", "p95_latency ± 1"], "did you mean 'p95_latency_ms'?"),
         (["simulate", "published", "--engine", "exact", "--replications", "9"], "computes expected values"),
         (["simulate", "published", "--format", "gif"], "svg"),
-        (["simulate", "published", "--seed", "-1"], "greater than or equal to 0"),
+        (
+            ["simulate", "published", "--seed", "-1"],
+            "error: --seed: found -1; it should be greater than or equal",
+        ),
+        (
+            ["simulate", "published", "--sim-hours", "0"],
+            "error: --sim-hours: found 0; it should be greater than",
+        ),
+        (["headroom", "published", "--at", "0"], "error: --at: found 0; numbers above 0"),
+        (
+            ["simulate", "published", "--max-violation", "5"],
+            "0.05 is expected. See: carbonroute simulate --help",
+        ),
         (["figures"], "RUN"),
         (["init"], "FILE"),
     ],
@@ -447,6 +462,16 @@ def test_a_terminal_of_80_characters_shows_all_names_and_numbers(tmp_path: Path)
     assert "…" not in table
     for text in ("Latency-First", "Hybrid (α=0.2)", "Constrained", "Violations", "Reduction", "Verdict"):
         assert text in table
+
+
+def test_a_narrow_terminal_lists_what_no_table_has_room_for(tmp_path: Path) -> None:
+    shown = run_on_terminal(tmp_path, NO_COLOR="1", COLUMNS="40")
+    lines = shown[shown.index("published") :].replace("\r", "").split("\n")
+    place = lines.index("Hybrid (α=0.2)")
+    assert [line.split(":")[0].strip() for line in lines[place + 1 : place + 7]] == [
+        "Latency ms", "P95 ms", "Violations %", "Carbon g/kWh", "Reduction %", "Verdict",
+    ]  # fmt: skip
+    assert lines[place + 6].strip().startswith("Verdict: over 5 % violations")
 
 
 def test_a_rate_for_traffic_that_brings_its_own_is_refused(

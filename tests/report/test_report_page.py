@@ -157,9 +157,7 @@ def test_it_says_what_was_found(plain: str, finished: Path) -> None:
     said = text_of(plain)
     tables = read_tables(finished)
     assert tables.overview["finding"][0] in said
-    assert [heading.text for heading in all_of(plain, "h1")] == [
-        "How much carbon can routing save for small?"
-    ]
+    assert [heading.text for heading in all_of(plain, "h1")] == ["small: how much carbon can routing save?"]
     for name in (*tables.policies["policy"], *tables.workloads["name"]):
         assert name in said
     assert f"{tables.policies['avg_carbon_g_per_kwh'][0]:.1f}" in said

@@ -62,7 +62,7 @@ def texts(of: Section) -> str:
 @pytest.mark.usefixtures("undrawn")
 def test_the_page_leads_with_the_finding_and_has_every_part(found: StudyTables) -> None:
     made = page(found)
-    assert made.title == "How does the saving of made depend on network.jitter_std_ms and regions[A].pue?"
+    assert made.title == "made: how does the saving depend on network.jitter_std_ms and regions[A].pue?"
     assert made.finding == " ".join(found.facts["finding"])
     assert made.about[0] == "6 cells"
     assert made.about[-2:] == ("network.jitter_std_ms: 2 values", "regions[A].pue: 3 values")

@@ -97,8 +97,16 @@ def link(target: str) -> Callable[[Path], Path]:
 
 PLAIN = small.SCENARIO.encode()
 FILES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
-    "empty file": (as_file(""), ("schema: missing; this key is required",)),
-    "no TOML": (as_file("hours: 6\n"), ("is not valid TOML", "line 1, column 6", "see https://toml.io")),
+    "empty file": (as_file(""), ("schema: missing; write schema = 1 as the first line",)),
+    "no TOML": (
+        as_file("hours: 6\n"),
+        ("line 1: is not valid TOML", "column 6: hours: 6", "https://toml.io"),
+    ),
+    "typographic quotes": (as_file("name = “tiny”\n"), ("column 8: name = “tiny”", "write straight quotes")),
+    "a day that is none": (
+        as_file("start = 2023-02-29T00:00:00Z\n"),
+        ("line 1: is not valid TOML", "a day of the calendar is expected"),
+    ),
     "the same key twice": (
         as_file(in_section("horizon", "hours = 7")),
         ("is not valid TOML", "line 6", "see"),

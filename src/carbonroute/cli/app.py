@@ -22,7 +22,7 @@ from cyclopts import App, CycloptsError
 from carbonroute.cli.commands import COMMANDS
 from carbonroute.cli.late import import_late
 from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, out, say
-from carbonroute.cli.usage import usage_error
+from carbonroute.cli.usage import as_given, usage_error
 from carbonroute.errors import CarbonrouteError, Ended, Fault, InputError
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
@@ -100,12 +100,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     import_late("polars")
     # Its products are small: threads would only wait for each other. It reads this when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    stated: list[str] = []
     with redirect_stdout(Printed(sys.stdout)), redirect_stderr(Printed(sys.stderr)):
         try:
             with _ended_by_signals():
                 # A command is imported while its arguments are read; who names them may run more than one.
                 with _uncollected() if arguments is None else nullcontext():
                     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+                stated = [name for name, value in bound.arguments.items() if value is not None]
                 if "console" in bound.arguments:  # help and version are printed by one
                     bound.arguments["console"] = console(sys.stdout)
                 code = command(*bound.args, **bound.kwargs)
@@ -114,7 +116,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             say(usage_error(error))
             return REFUSED
         except CarbonrouteError as error:
-            say(f"error: {error}")
+            say(f"error: {as_given(error, stated) if isinstance(error, InputError) else error}")
             return REFUSED
         except BrokenPipeError:  # the reader has closed the pipe: `carbonroute simulate | head`
             drop(sys.stdout)

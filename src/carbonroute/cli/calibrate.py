@@ -62,13 +62,17 @@ def calibrate(
         with pools of the log's model and GPU.
     output
         The file to write, in .toml; comments are not kept. Of a log without a scenario: a pool.
-    model, gpu
-        Of a log: names of data sheets (`carbonroute models`, `carbonroute gpus`), whose values stay where the
-        log does not determine a coefficient.
+    model
+        Of a log: name of a data sheet (`carbonroute models`), whose values stay where the log does not
+        determine a coefficient.
+    gpu
+        Of a log: the same of `carbonroute gpus`.
     tensor_parallel
         Of a log: accelerators of a replica; 1 by default.
-    max_num_seqs, max_num_batched_tokens
-        Of a log: limits of the batch; 256 and 2048 by default.
+    max_num_seqs
+        Of a log: limit of requests in a batch; 256 by default.
+    max_num_batched_tokens
+        Of a log: limit of tokens in a step of it; 2048 by default.
     kv_cache_tokens
         Of a log: tokens that a replica's cache holds; without it, fitted.
     replicas

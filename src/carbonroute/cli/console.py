@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from carbonroute.errors import visible
 
+#: More than any table needs.
+_ANY_WIDTH = 10_000
+
 
 class EscapingConsole(Console):
-    """A console that lets no control characters through but its own."""
+    """A console that lets no control characters through but its own, and cuts no table."""
 
     def on_broken_pipe(self) -> None:
         """Leave it to `main`."""
@@ -19,6 +26,30 @@ class EscapingConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render with escaped control characters, except those of the console itself."""
-        for segment in super().render(renderable, options):
+        options = options or self.options
+        segments = super().render(renderable, options)
+        if isinstance(renderable, Table) and renderable.box and self.is_terminal:  # progress has no box
+            segments = list(segments)
+            widths = map(Segment.get_line_length, Segment.split_lines(segments))
+            least = Measurement.get(self, options.update(width=_ANY_WIDTH), renderable).minimum
+            if max((least, *widths)) > options.max_width:
+                segments = [part for line in _folded(renderable) for part in self.render(line, options)]
+        for segment in segments:
             is_safe = segment.control or segment.text.isprintable()
             yield segment if is_safe else segment._replace(text=visible(segment.text))
+
+
+def _folded(table: Table) -> Iterator[RenderableType]:
+    """Yield a table as a list, a line per cell: for a terminal that is too narrow for its words."""
+    first, *others = table.columns
+    headings = [" ".join(str(column.header).split()) for column in others]
+    if table.title:
+        yield Text(str(table.title), style="table.title", end="\n\n")
+    for name, *cells in zip(first.cells, *(column.cells for column in others), strict=True):
+        if str(name):
+            yield Text(str(name), style="bold", overflow="fold")
+        for heading, cell in zip(headings, cells, strict=True):
+            if str(cell):
+                text = ", ".join(str(cell).split("\n"))
+                yield Padding(Text(f"{heading}: {text}" if heading else text, overflow="fold"), (0, 0, 0, 2))
+    yield Text("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from carbonroute.cli.drawing import draw_all
-from carbonroute.cli.options import Formats, NoCode, Quiet, Style
+from carbonroute.cli.options import Formats, NoCode, QuietAlone, Style
 from carbonroute.cli.progress import progress, stepper
 from carbonroute.cli.terminal import out, results_alone
 from carbonroute.runs.store import RunFolder, read_manifest, tables_of
@@ -17,7 +17,7 @@ def figures(
     *,
     formats: Formats = (),
     style: Style = "house",
-    quiet: Quiet = False,
+    quiet: QuietAlone = False,
     no_code: NoCode = False,  # noqa: ARG001  drawing runs no policy
 ) -> int:
     """Draw the figures of a finished run again, from its tables alone.

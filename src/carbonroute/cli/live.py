@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from carbonroute.cli.extra import require_extra
-from carbonroute.cli.options import Json, NoCode, Quiet
+from carbonroute.cli.options import Json, NoCode, QuietAlone
 from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_json, results_alone, say
 from carbonroute.errors import Ended, Fault, InputError
 
@@ -95,7 +95,7 @@ def run(
     shadow: Annotated[bool, _FLAG] = False,
     canary: str | None = None,
     ticks: int | None = None,
-    quiet: Quiet = False,
+    quiet: QuietAlone = False,
     no_code: NoCode = False,
 ) -> int:
     """Run a live file's policy until the process is ended: read, decide, move weights, record.

@@ -57,6 +57,7 @@ Json = Annotated[
     ),
 ]
 Quiet = Annotated[bool, Parameter(negative=(), help="Print nothing but errors (and the JSON, with --json).")]
+QuietAlone = Annotated[bool, Parameter(name="--quiet", negative=(), help="Print nothing but errors.")]
 Workers = Annotated[
     int | None,
     Parameter(

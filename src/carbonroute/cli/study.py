@@ -11,7 +11,7 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute import study
-from carbonroute.cli.options import Formats, Json, NoCode, Quiet, Report, Style, Workers
+from carbonroute.cli.options import Formats, Json, NoCode, Quiet, QuietAlone, Report, Style, Workers
 from carbonroute.cli.progress import Display, progress, stepper
 from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_csv, print_json, results_alone, say
 from carbonroute.errors import visible
@@ -165,7 +165,9 @@ def show(
     return DONE
 
 
-def figures(folder: Path, /, *, formats: Formats = (), style: Style = "house", quiet: Quiet = False) -> int:
+def figures(
+    folder: Path, /, *, formats: Formats = (), style: Style = "house", quiet: QuietAlone = False
+) -> int:
     """Draw the figures of a finished study into its folder.
 
     Parameters

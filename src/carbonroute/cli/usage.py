@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from carbonroute.errors import Fault, InputError
 
 if TYPE_CHECKING:
     from cyclopts import CycloptsError
 
+#: Parameters that change a key of the scenario, by that key.
+_CHANGES = MappingProxyType(
+    {
+        "horizon.hours": "sim_hours",
+        "traffic.requests_per_hour": "reqs_per_hour",
+        "sampling.seed": "seed",
+    }
+)
 #: Superfluous arguments that are named.
 _NAMED = 3
 
@@ -21,5 +34,27 @@ def usage_error(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
         names = listed([repr(token) for token in error.unused_tokens or ()], _NAMED)
         problem = f"Nothing takes {names}; leave it out, or quote what belongs together."
+    stop = "" if problem.endswith((".", "!", "?")) else "."
     command = " ".join(["carbonroute", *(error.command_chain or ()), "--help"])
-    return f"error: {problem} See: {command}"
+    return f"error: {problem}{stop} See: {command}"
+
+
+def as_given(error: InputError, given: Collection[str]) -> InputError:
+    """Return an error with the options in it under their names on the command line.
+
+    Parameters
+    ----------
+    given
+        Names of the command's parameters that were stated.
+    """
+    changed = [_as_given(fault, given) for fault in error.faults]
+    told = InputError(f"--{error.source}" if error.source in given else error.source, changed)
+    told.more = error.more
+    return told
+
+
+def _as_given(fault: Fault, given: Collection[str]) -> Fault:
+    name = _CHANGES.get(fault.where, "")
+    if fault.line is not None or name not in given:
+        return fault
+    return replace(fault, where="", file=f"--{name.replace('_', '-')}")

@@ -53,7 +53,7 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
         if ringed:
             area.ax.plot(x, y, **RING)
         (mark,) = area.ax.plot(x, y, color=style.colour, **style.of_markers)
-        style.tag(mark, f"{significant(x)}, {significant(y)} % violations")
+        style.tag(mark, f"{significant(x)} % saved, {significant(y)} % violations")
     area.fit()
     names = label_policies(area.ax, policies, styles, [RING_PT / 2] * policies.height)
     marks: list[Artist] = [

@@ -85,7 +85,8 @@ def _title(workloads: pl.DataFrame) -> str:
         policy = "any policy" if len(labels) > 1 else labels[worst["policy"]]
         return f"No workload misses its SLO under {policy}"
     clean = sum(not group["slo_violation_pct"].max() for _, group in served.group_by("policy"))
-    count = f"; {clean or 'none'} of {len(labels)} policies had no violation" if len(labels) > 1 else ""
+    count = f"; {clean} of {len(labels)} policies had no violation" if clean else "; every policy had some"
+    count *= len(labels) > 1
     return (
         f"Violations are highest for {one_line(worst['name'])} under {labels[worst['policy']]}: "
         f"{percent(worst['slo_violation_pct'], 2)}{count}"

@@ -53,8 +53,7 @@ def parse(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise refused(file_name, "is nested too deeply", "a scenario has three levels") from error
     except tomllib.TOMLDecodeError as error:
-        fault = Fault("", f"is not valid TOML ({error})", "see https://toml.io", "not-toml")
-        raise InputError(file_name, [fault]) from error
+        raise InputError(file_name, [_not_toml(str(error), text)]) from error
     except ValueError as error:  # an integer of thousands of digits
         raise refused(
             file_name, "holds a number that is too long", "write numbers in fewer digits"
@@ -62,6 +61,22 @@ def parse(path: Path) -> dict[str, Any]:
     if too_large:
         raise InputError(file_name, too_large)
     return tables
+
+
+def _not_toml(problem: str, text: str) -> Fault:
+    """Return the fault of a text that the parser refuses, with its line as it stands."""
+    remedy = "see https://toml.io"
+    match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", problem)
+    if match is None:  # at the end of the document
+        return Fault("", f"is not valid TOML ({problem})", remedy, "not-toml")
+    message, number, column = match.groups()
+    line = text.split("\n")[int(number) - 1].strip()
+    if re.search("[\u2018-\u201f]", line):
+        remedy = "write straight quotes, \" or '"
+    elif "date" in message:
+        remedy = "a day of the calendar is expected, such as 2024-02-29T00:00:00Z"
+    said = f"is not valid TOML ({message}, column {column}: {shortened(line)})"
+    return Fault("", said, remedy, "not-toml", line=int(number))
 
 
 def _too_large(value: object, path: str) -> Iterator[Fault]:

@@ -47,7 +47,7 @@ def page_of_run(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str,
         reproduction.section(manifest, leaving_out=REPORT),
     )
     return Page(
-        title=f"How much carbon can routing save for {overview['scenario']}?",
+        title=f"{overview['scenario']}: how much carbon can routing save?",
         description=manifest["scenario"].get("description", ""),
         about=tuple(_about(manifest, tables)),
         finding=overview["finding"],

@@ -59,9 +59,9 @@ def _question(tables: StudyTables) -> str:
     """Return the question that a study asks, as its title."""
     name, axes = tables.facts["name"], overview.axes(tables)
     if not axes:
-        return f"How much carbon can routing save for {name}?"
+        return f"{name}: how much carbon can routing save?"
     varied = " and ".join(filter(None, [", ".join(map(one_line, axes[:-1])), one_line(axes[-1])]))
-    return f"How does the saving of {name} depend on {varied}?"
+    return f"{name}: how does the saving depend on {varied}?"
 
 
 def _about(tables: StudyTables) -> Iterator[str]:

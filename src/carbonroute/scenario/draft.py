@@ -162,7 +162,7 @@ def _carbon(region: CloudRegion, zone: Zone) -> list[str]:
 
 def _workload(model: Model, share: str) -> list[str]:
     mean_ms, std_ms, energy_j, law, sources = _figures(model)
-    name = model.full_name.rpartition("/")[2]
+    name = model.full_name.rpartition("/")[2].partition(" (")[0]
     lines = [
         "[[workloads]]",
         f'id = "{model.model}"',

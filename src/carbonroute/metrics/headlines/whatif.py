@@ -113,12 +113,14 @@ def _absolute(figures: Mapping[str, Row], measure: Measure) -> Iterator[str]:
         return
     form: tuple[str, float, int]
     if measure is GRAMS:
-        was, will = (f"{mass_in_words(row[side])} CO₂e a year" for side in ("now", "then"))
-        verb, form = "It {}emits", mass_unit([row["difference"]])
+        was, will = mass_in_words(row["now"]), mass_in_words(row["then"])
+        subject, verb, unit, form = "It", "emits", " CO₂e a year", mass_unit([row["difference"]])
     else:
-        was, will = (f"{row[side]:.1f} {measure.unit}" for side in ("now", "then"))
-        verb, form = "Its requests {}meet", (measure.unit, 1.0, 1)
-    text = f"{verb.format('still ')} {will}" if was == will else f"{verb.format('')} {will} instead of {was}"
+        was, will = f"{row['now']:.1f}", f"{row['then']:.1f}"
+        subject, verb, unit, form = "Its requests", "meet", f" {measure.unit}", (measure.unit, 1.0, 1)
+    text = f"{subject} {verb} {will}{unit} instead of {was}"
+    if was == will:
+        text = f"{subject} still {verb} {will}{unit}"
     yield f"{text}{_interval(row, *form)}; the median request is {slower(longer_ms)}."
 
 

@@ -69,7 +69,8 @@ def fault_of(where: str, details: Mapping[str, Any]) -> Fault:
         found, _, remedy = str(details["ctx"]["error"]).partition("; ")
         return Fault(where, found, remedy)
     if kind == "missing":
-        return Fault(where, "missing", _EXPECTED[kind], "missing-key")
+        remedy = "write schema = 1 as the first line" if where == "schema" else _EXPECTED[kind]
+        return Fault(where, "missing", remedy, "missing-key")
     found, context = as_found(details["input"]), details.get("ctx", {})
     share = as_share(details["input"])
     if share is not None and (context.get("le") == 1 or kind == "float_type"):
