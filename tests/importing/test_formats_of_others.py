@@ -334,3 +334,32 @@ def test_a_benchmark_without_details_says_the_option_that_saves_them(tmp_path: P
     )
     with pytest.raises(InputError, match="--save-detailed"):
         imported(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_fields_that_are_named_anew_within_a_log_are_those_of_the_lines_below(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = "date time cs-uri-stem sc-status time-taken"
+    other = "date time sc-status c-ip time-taken cs-uri-stem"
+    lines = ["#Version: 1.0"]
+    for hour, fields in enumerate([first, other, other, first]):
+        lines += [f"#Fields: {fields}", "#Date: 2026-11-01"]
+        values = {"date": "2026-11-01", "cs-uri-stem": "/v1/chat", "time-taken": "250", "c-ip": "1.1.1.1"}
+        for minute, status in enumerate(("200", "503")):
+            row = {**values, "time": f"0{hour}:{minute:02d}:00", "sc-status": status}
+            lines.append(" ".join(row[name] for name in fields.split()))
+    lines += [f"#Fields: {other}"]
+    path = tmp_path / "x.log"
+    path.write_bytes(end.join([*lines, ""]).encode())
+    for size in (1 << 20, 200):
+        monkeypatch.setattr("carbonroute.importing.format.BLOCK_BYTES", size)
+        result = imported(path)
+        assert result.rates.requests[:, 0].tolist() == [1_000_000] * 4
+        assert result.aggregates.failed == {"5xx": 4}
+        assert not result.aggregates.left_out
+        assert median_ms(result) == 250
+    path.write_bytes(end.join([*lines, "no line"]).encode())
+    (left,) = imported(path).aggregates.left_out.values()
+    assert (left.count, left.example) == (1, "no line")
+    assert [int(str(one).rsplit(" ", 1)[-1]) for one in left.lines] == [len(lines) + 1]

@@ -206,3 +206,81 @@ def test_a_scrape_that_is_none_is_refused(line: str, words: str, tmp_path: Path)
     path = logs.write(tmp_path / "m.txt", ["# TYPE requests counter", line])
     with pytest.raises(InputError, match=words):
         imported(path)
+
+
+def scrape(path: Path, name: str, values: list[float], kind: str = "", behind: str = "") -> Path:
+    start = int(logs.START.timestamp())
+    lines = [f'{name}{{region="eu"}} {v} {start + 3600 * hour}{behind}' for hour, v in enumerate(values)]
+    return logs.write(path, [*([f"# TYPE {name} {kind}"] if kind else ()), *lines])
+
+
+@pytest.mark.parametrize("name", ["nv_inference_request_success", "tgi_request_success"])
+def test_a_counter_whose_name_does_not_say_so_is_no_number_per_step(name: str, tmp_path: Path) -> None:
+    typed = scrape(tmp_path / "typed.txt", name, [100, 110, 130], "counter")
+    assert hourly(imported(typed)) == [10.0, 20.0]
+    bare = scrape(tmp_path / "bare.txt", name, [100, 110, 130])
+    answer = logs.prometheus(tmp_path / "p.json", [({"__name__": name, "region": "eu"}, [100, 110, 130])])
+    for path in (bare, answer):
+        with pytest.raises(InputError, match=rf"{name} never falls.*--values counter, or count"):
+            imported(path)
+        assert hourly(imported(path, values="counter")) == [10.0, 20.0]
+        assert hourly(imported(path, values="count")) == [100.0, 110.0, 130.0]
+
+
+@pytest.mark.parametrize("values", [[100, 110, 90], [100, 100, 100]])
+def test_values_that_fall_or_stay_are_those_of_steps_whatever_their_name(
+    values: list[int], tmp_path: Path
+) -> None:
+    labels = {"__name__": "requests_by_hour", "region": "eu"}
+    assert hourly(imported(logs.prometheus(tmp_path / "p.json", [(labels, values)]))) == values
+
+
+@pytest.mark.parametrize(
+    "name", ["job:http_requests:rate5m", "requests_per_second", "http_requests_rps", "job:requests:irate1m"]
+)
+def test_a_name_that_is_that_of_a_rate_has_requests_per_second(name: str, tmp_path: Path) -> None:
+    path = logs.prometheus(tmp_path / "p.json", [({"__name__": name, "region": "eu"}, [2.5, 1.5])])
+    assert hourly(imported(path)) == [9000.0, 5400.0]
+    assert hourly(imported(path, values="count")) == [2.5, 1.5]
+
+
+def test_names_with_a_rate_within_a_word_are_none_of_a_rate(tmp_path: Path) -> None:
+    labels = {"__name__": "generate_requests", "region": "eu"}
+    assert hourly(imported(logs.prometheus(tmp_path / "p.json", [(labels, [7, 5])]))) == [7.0, 5.0]
+
+
+def test_an_exemplar_behind_a_sample_is_no_label(tmp_path: Path) -> None:
+    exemplar = ' # {trace_id="a}b"} 0.67 1793491200.5'
+    path = scrape(tmp_path / "m.txt", "http_requests_total", [0, 5, 9], behind=exemplar)
+    assert hourly(imported(path)) == [5.0, 4.0]
+    start = int(logs.START.timestamp())
+    odd = [f'http_requests_total{{region="e }} \\"u"}} {n} {start + 3600 * n}' for n in range(3)]
+    assert imported(logs.write(tmp_path / "odd.txt", odd)).rates.origins == ('e } "u',)
+
+
+def test_copies_of_two_servers_of_prometheus_are_counted_once(tmp_path: Path) -> None:
+    whole: tuple[dict[str, str], list[object]] = ({**TOTAL, "prometheus_replica": "a"}, [0, 10, 30])
+    part: tuple[dict[str, str], list[object]] = ({**TOTAL, "prometheus_replica": "b"}, [0, "NaN", 30])
+    for series in ([whole, part], [part, whole]):
+        result = imported(logs.prometheus(tmp_path / "p.json", series))
+        assert hourly(result) == [10.0, 20.0]
+        assert any("1 series are copies that another prometheus_replica measured" in n for n in result.notes)
+    pods = [({**TOTAL, "replica": pod}, [0, 10, 30]) for pod in "ab"]
+    assert hourly(imported(logs.prometheus(tmp_path / "p.json", pods))) == [20.0, 40.0]
+
+
+def test_native_histograms_a_failed_query_and_milliseconds(tmp_path: Path) -> None:
+    native = {"metric": TOTAL, "histograms": [[1793491200, {"count": "1", "sum": "1"}]]}
+    answer = {"status": "success", "data": {"resultType": "matrix", "result": [native]}}
+    (tmp_path / "n.json").write_text(json.dumps(answer), encoding="utf-8")
+    with pytest.raises(InputError, match=r"holds native histograms; query numbers: histogram_count"):
+        imported(tmp_path / "n.json")
+    failed = {"status": "error", "errorType": "timeout", "error": "query timed out"}
+    (tmp_path / "f.json").write_text(json.dumps(failed), encoding="utf-8")
+    with pytest.raises(InputError, match=r"the query failed \(query timed out\)"):
+        imported(tmp_path / "f.json")
+    path = logs.prometheus(tmp_path / "p.json", [(TOTAL, [0, 10, 30])])
+    answer = json.loads(path.read_text())
+    answer["data"]["result"][0]["values"] = [[t * 1000, v] for t, v in answer["data"]["result"][0]["values"]]
+    path.write_text(json.dumps(answer), encoding="utf-8")
+    assert hourly(imported(path)) == [10.0, 20.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -167,9 +167,9 @@ class AccessLog(Format):
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of a log, block by block."""
         settings = aggregates.settings
-        layout = self.layout(file, settings)
+        stated = self.layout(file, settings)
         read = 0
-        for first_line, data in file.blocks(digests):
+        for first_line, data, layout in self.sections(file, stated, settings, digests):
             lines = layout.template.read(data, layout.variables)
             unreadable = [
                 (row, line)
@@ -193,7 +193,18 @@ class AccessLog(Format):
             if self.example_format:
                 remedy = f"state the server's own format, such as --log-format '{self.example_format}'"
             raise refused(file.name, problem, remedy)
-        return self.notes(layout)
+        return self.notes(stated)
+
+    def sections(
+        self,
+        file: File,
+        layout: Layout,
+        settings: ImportSettings,  # noqa: ARG002  a format whose lines name their layout needs it
+        digests: Digests,
+    ) -> Iterator[tuple[int, bytes, Layout]]:
+        """Yield pieces of a log, each with the number of its first line and its layout."""
+        for first_line, data in file.blocks(digests):
+            yield first_line, data, layout
 
     def notes(self, layout: Layout) -> list[str]:
         """Return the variable of each role, in sentences."""

@@ -138,7 +138,7 @@ class File:
 
 def _is_answer(line: str) -> bool:
     """Whether a JSON object on one line is a whole answer, and no line of a log."""
-    return any(f'"{key}"' in line[:4000] for key in ("resultType", "benchmarks", "input_lens"))
+    return any(f'"{key}"' in line[:4000] for key in ("resultType", "errorType", "benchmarks", "input_lens"))
 
 
 def _plain(data: bytes, first_line: int) -> bytes:

@@ -11,14 +11,16 @@ import re
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.aggregates import MAX_ROWS, Aggregates
 from carbonroute.importing.format import File, Format
-from carbonroute.importing.series import MetricSeries, add, checked
+from carbonroute.importing.series import MetricSeries, add, checked, seconds
 from carbonroute.importing.settings import ImportSettings
 
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*")
+#: Behind ``#``, OpenMetrics may have an exemplar, with labels of its own.
+_SAMPLE = re.compile(
+    r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+(\S+)(?:\s+(-?[0-9.eE+]+))?(?:\s+#.*)?\s*'
+)
+_TYPE = re.compile(r"# TYPE (\S+) (\S+)\s*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"\s*,?')
 _ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
-#: Above, a time stamp is in ms, as Prometheus's own text format has it; OpenMetrics has seconds.
-_MOST_SECONDS = 1e11
 
 
 class OpenMetrics(Format):
@@ -40,11 +42,15 @@ class OpenMetrics(Format):
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of all series."""
         samples: dict[tuple[str, tuple[tuple[str, str], ...]], dict[float, float]] = {}
+        counters: set[str] = set()
         dated = False
         count = 0
         for first_line, data in file.blocks(digests):
             for place, line in enumerate(data.decode().split("\n")):
                 if not line.strip() or line.startswith("#"):
+                    stated = _TYPE.fullmatch(line)
+                    if stated is not None and stated[2] == "counter":
+                        counters |= {stated[1], f"{stated[1]}_total"}
                     continue
                 number = first_line + place
                 match = _SAMPLE.fullmatch(line.strip())
@@ -54,7 +60,7 @@ class OpenMetrics(Format):
                     )
                 name, labels, value, stamp = match.groups()
                 key = name, tuple(sorted(_labels(labels or "", number, file.name)))
-                time = _seconds(stamp)
+                time = 0.0 if stamp is None else seconds(float(stamp))
                 dated |= stamp is not None
                 values = samples.setdefault(key, {})
                 if time in values:
@@ -70,7 +76,12 @@ class OpenMetrics(Format):
                     )
         series = [
             MetricSeries(
-                name, dict(labels), sorted(values), [values[time] for time in sorted(values)], is_raw=True
+                name,
+                dict(labels),
+                sorted(values),
+                [values[time] for time in sorted(values)],
+                is_raw=True,
+                is_counter=name in counters,
             )
             for (name, labels), values in samples.items()
         ]
@@ -85,13 +96,6 @@ class OpenMetrics(Format):
                 file.name, "its samples have no time stamps", "a range of time is expected: query_range"
             )
         return [notes, *add(aggregates, file.name, buckets)]
-
-
-def _seconds(stamp: str | None) -> float:
-    if stamp is None:
-        return 0.0
-    time = float(stamp)
-    return time / 1000 if time > _MOST_SECONDS else time
 
 
 def _number(text: str, line: int, file_name: str) -> float:

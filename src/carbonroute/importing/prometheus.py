@@ -12,7 +12,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.text import refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.format import File, JsonFormat
-from carbonroute.importing.series import MetricSeries, add, checked
+from carbonroute.importing.series import MetricSeries, add, checked, seconds
 
 
 class Prometheus(JsonFormat):
@@ -20,7 +20,7 @@ class Prometheus(JsonFormat):
 
     name = "prometheus"
     features = "JSON with data.resultType and data.result, as query_range answers"
-    keys = ("resultType",)
+    keys = ("resultType", "errorType")
 
     def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
         """Count the requests of all series."""
@@ -47,13 +47,16 @@ def _one(result: Any, where: str, file_name: str) -> MetricSeries:
         raise InputError(file_name, [Fault(f"{where}.metric", "missing", "an object of labels is expected")])
     labels = {str(key): str(value) for key, value in result["metric"].items()}
     samples = result.get("values")
+    if samples is None and isinstance(result.get("histograms"), list):
+        remedy = "query numbers: histogram_count(METRIC) for requests, or histogram_quantile(0.95, METRIC)"
+        raise InputError(file_name, [Fault(f"{where}.histograms", "holds native histograms", remedy)])
     if not isinstance(samples, list):
         raise InputError(file_name, [Fault(f"{where}.values", "missing", "a list of samples is expected")])
     times, values = [], []
     for place, sample in enumerate(samples):
         try:
             time, text = sample
-            times.append(float(time))
+            times.append(seconds(float(time)))
             value = float(text)
         except (TypeError, ValueError) as error:
             remedy = 'a time in s and a number as text are expected, such as [1793491200, "431"]'

@@ -1,8 +1,9 @@
 """Time series of metrics: requests, service times or power, and the kind of their values.
 
 A metric whose name says that it counts (``_total``, ``_count``, ``_bucket``) and that falls only where it
-begins again is a running total: its increase from one sample to the next came in between. Of any
-other, each value is that of its own step. NaN and infinity are unknown.
+begins again is a running total: its increase from one sample to the next came in between. A metric whose name
+is that of a rate has requests per second. Of any other, each value is that of its own step; the user is asked
+where such a one never falls. NaN and infinity are unknown.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from carbonroute.errors import InputError, did_you_mean
@@ -23,6 +24,8 @@ from carbonroute.importing.settings import MS_IN, ImportSettings, Role, Values
 from carbonroute.units import US_PER_S
 
 _COUNTS = re.compile(r"_(total|count|bucket)$")
+#: Names of rates, such as ``job:http_requests:rate5m`` and ``requests_per_second``.
+_RATE = re.compile(r"(^|[:_])(i?rate(\d+[smhd])?|rps|qps|per_s(ec(ond)?)?)($|[:_])", re.I)
 _REQUESTS = re.compile(r"request|query|queries|calls|hits|responses|completions", re.I)
 _NO_REQUESTS = re.compile(r"_(sum|created|info)$|token|byte|cache|running|waiting|memory", re.I)
 _DURATION = re.compile(r"latency|duration|seconds|_ms|time", re.I)
@@ -33,6 +36,10 @@ _POWER = re.compile(r"watt|power_usage|power_draw|power", re.I)
 _MOST_RESETS, _RESET_TO = 0.05, 0.5
 #: Up to this share of falls, all to less than half, values may be either: the user is asked.
 _ASKED_RESETS = 0.25
+#: Above, a time stamp is in ms, as Prometheus's own text format has it; others have seconds.
+_MOST_SECONDS = 1e11
+#: Labels by which servers of Prometheus that measure the same tell themselves apart.
+_COPIES = re.compile(r"(prometheus|thanos|receive|rule)_replica|__replica__")
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ class MetricSeries:
         Samples in the order of time; NaN where one is unknown.
     is_raw
         Whether they are samples as a server gives them, and not the answer of a query.
+    is_counter
+        Whether the file says that it is a running total.
     """
 
     name: str
@@ -56,6 +65,7 @@ class MetricSeries:
     times_s: Sequence[float]
     values: Sequence[float]
     is_raw: bool = False
+    is_counter: bool = False
 
     @property
     def key(self) -> str:
@@ -72,11 +82,12 @@ def add(aggregates: Aggregates, file_name: str, every: Sequence[MetricSeries]) -
         If none of them is of requests, service times or power, or their values could be either of two things.
     """
     by_name: defaultdict[str, list[MetricSeries]] = defaultdict(list)
-    for series in every:
+    once, notes = _without_copies(every)
+    for series in once:
         by_name[series.name].append(series)
     timed = _timed(by_name, aggregates.settings, file_name)
     counting = _counting(by_name, aggregates, file_name)
-    notes: list[str] = []
+    read_before = len(notes)
     unused = []
     for name, group in sorted(by_name.items()):
         if name in timed:
@@ -88,13 +99,38 @@ def add(aggregates: Aggregates, file_name: str, every: Sequence[MetricSeries]) -
             notes.append(_add_power(aggregates, file_name, name, group))
         else:
             unused.append(name)
-    if not notes:
+    if len(notes) == read_before:
         problem = f"none of its metrics counts requests: {', '.join(sorted(by_name)[:8])}"
         raise refused(file_name, problem, "a metric such as http_requests_total is expected")
     if unused:
         more = f" and {len(unused) - 8} more" if len(unused) > 8 else ""
         notes.append(f"not used: {', '.join(unused[:8])}{more}")
     return notes
+
+
+def _without_copies(every: Sequence[MetricSeries]) -> tuple[list[MetricSeries], list[str]]:
+    """Return each series once, of several servers of Prometheus that measured it; and a note on the others.
+
+    Of the copies, that with the most known values is taken.
+    """
+    once: dict[str, MetricSeries] = {}
+    copies: Counter[str] = Counter()
+    for series in every:
+        labels = {name: value for name, value in series.labels.items() if not _COPIES.fullmatch(name)}
+        one = replace(series, labels=labels)
+        if one.key not in once:
+            once[one.key] = one
+            continue
+        copies.update(name for name in series.labels if name not in labels)
+        once[one.key] = max(
+            once[one.key], one, key=lambda each: -sum(map(math.isnan, each.values)) + len(each.values)
+        )
+    if not copies:
+        return list(every), []
+    named = ", ".join(sorted(copies))
+    return list(once.values()), [
+        f"{sum(copies.values())} series are copies that another {named} measured: not counted"
+    ]
 
 
 def _is_distribution(group: Sequence[MetricSeries]) -> bool:
@@ -195,19 +231,22 @@ def meaning(name: str, group: Sequence[MetricSeries], settings: ImportSettings, 
         raise refused(
             file_name, problem, "state it: --values counter, count (requests per step) or rate (per s)"
         )
-    if not _COUNTS.search(name):
-        return "count"
-    if group[0].is_raw:
+    counts = _COUNTS.search(name) is not None
+    if group[0].is_counter or (counts and group[0].is_raw):
         return "counter"
+    if not counts and _RATE.search(name):
+        return "rate"
     falls = _falls(group)
-    if falls is None or falls > _ASKED_RESETS:
+    if falls is None or falls > _ASKED_RESETS or not (counts or _rises(group)):
         return "count"
-    if falls > _MOST_RESETS:
-        problem = (
-            f"{name} falls to less than half, in {falls:.0%} of its steps: a total that begins again, or not"
-        )
-        raise refused(file_name, problem, "state it: --values counter, or count (requests per step)")
-    return "counter"
+    if counts and falls <= _MOST_RESETS:
+        return "counter"
+    problem = (
+        f"{name} falls to less than half, in {falls:.0%} of its steps: a total that begins again, or not"
+    )
+    if not falls:
+        problem = f"{name} never falls, and its name does not say that it is a running total"
+    raise refused(file_name, problem, "state it: --values counter, or count (requests per step)")
 
 
 def _falls(group: Sequence[MetricSeries]) -> float | None:
@@ -222,6 +261,16 @@ def _falls(group: Sequence[MetricSeries]) -> float | None:
                     return None
                 falls += 1
     return falls / steps if steps else 0.0
+
+
+def _rises(group: Sequence[MetricSeries]) -> bool:
+    """Whether values rise in some step."""
+    return any(later > earlier for series in group for earlier, later in pairwise(series.values))
+
+
+def seconds(stamp: float) -> float:
+    """Return a time stamp in s since 1970, which may be in ms."""
+    return stamp / 1000 if stamp > _MOST_SECONDS else stamp
 
 
 def steps_of(series: MetricSeries, values: Values, step: int, stamp: str) -> list[tuple[int, float]]:
@@ -298,7 +347,7 @@ def _add_counts(aggregates: Aggregates, file_name: str, name: str, group: Sequen
                 aggregates.add_row(file_name, series.key, (begin, cell, series.key), row)
     says = {
         "counter": "a running total: its increase per step is counted",
-        "count": "values of steps, as increase() gives them (they fall): "
+        "count": "values of steps, as increase() gives them: "
         "taken as the requests from each time stamp on; --stamp end: up to it",
         "rate": "requests per second, times the step",
     }

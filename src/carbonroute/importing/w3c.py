@@ -5,9 +5,11 @@ https://www.w3.org/TR/WD-logfile.html
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
-from carbonroute.files.text import refused
+from carbonroute.files.text import Digests, refused
 from carbonroute.importing.access_log import AccessLog, Layout
 from carbonroute.importing.format import File
 from carbonroute.importing.settings import ImportSettings, Role
@@ -34,7 +36,28 @@ class W3c(AccessLog):
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the layout of the fields in their order."""
         line = next((line for line in file.lines if line.startswith(_FIELDS)), _FIELDS)
-        names = line.removeprefix(_FIELDS).split()
+        return self._layout(line, file, settings)
+
+    def sections(
+        self, file: File, layout: Layout, settings: ImportSettings, digests: Digests
+    ) -> Iterator[tuple[int, bytes, Layout]]:
+        """Yield pieces of a log: a server that starts again, or logs put together, name the fields anew."""
+        for first_line, data in file.blocks(digests):
+            begin, line = 0, first_line
+            while (place := _next_fields(data, begin)) is not None:
+                if place > begin:
+                    yield line, data[begin : place - 1], layout
+                line += data.count(b"\n", begin, place)
+                end = data.find(b"\n", place)
+                named = data[place : len(data) if end < 0 else end].decode()
+                layout = self._layout(named, file, settings)
+                line, begin = line + 1, len(data) if end < 0 else end + 1
+            if begin < len(data):
+                yield line, data[begin:], layout
+
+    def _layout(self, fields: str, file: File, settings: ImportSettings) -> Layout:
+        """Return the layout that a line of fields names."""
+        names = fields.removeprefix(_FIELDS).split()
         if not {"date", "time"} <= set(names):
             raise refused(file.name, "its #Fields: name no date and time", "log with date and time")
         row = next((line for line in file.lines if not line.startswith("#")), "")
@@ -61,6 +84,15 @@ class W3c(AccessLog):
             workload=first("workload"),
             patterns={_EDGE: "^([A-Z]{3})"},
         )
+
+
+def _next_fields(data: bytes, begin: int) -> int | None:
+    """Return where the next line of fields begins; None where there is none."""
+    word = _FIELDS.encode()
+    if data.startswith(word, begin):
+        return begin
+    place = data.find(b"\n" + word, begin)
+    return None if place < 0 else place + 1
 
 
 def _time_us(texts: pl.DataFrame, settings: ImportSettings, file_name: str) -> pl.Series:
