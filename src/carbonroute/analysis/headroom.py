@@ -156,7 +156,7 @@ def run(
     if wrong or not steps:
         problem = f"found {wrong[0]:g}" if wrong else "found none"
         remedy = f"numbers above 0 and up to {MOST:g} are expected, such as 1.25, or inf for no limits"
-        raise InputError("at", [Fault("", problem, remedy)])
+        raise InputError("headroom", [Fault("", problem, remedy)])
     plan = RunPlan.read("queued", workers, replications, None)
     scenario = (source if isinstance(source, Scenario) else load(source, changes)).within(max_violation)
     inputs = resolve(scenario)

@@ -20,6 +20,8 @@ _CHANGES = MappingProxyType(
         "sampling.seed": "seed",
     }
 )
+#: Parameters whose option is called otherwise than the argument from Python.
+_ARGUMENTS = MappingProxyType({"headroom": "at"})
 #: Superfluous arguments that are named.
 _NAMED = 3
 
@@ -47,8 +49,9 @@ def as_given(error: InputError, given: Collection[str]) -> InputError:
     given
         Names of the command's parameters that were stated.
     """
-    changed = [_as_given(fault, given) for fault in error.faults]
-    told = InputError(f"--{error.source}" if error.source in given else error.source, changed)
+    name = _ARGUMENTS.get(error.source, error.source)
+    faults = [_as_given(fault, given) for fault in error.faults]
+    told = InputError(f"--{name}" if name in given else error.source, faults)
     told.more = error.more
     return told
 
