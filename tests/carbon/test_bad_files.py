@@ -217,7 +217,7 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
     "nothing": ("", small.WIDE, ("the file is empty", "a header line and data are expected")),
     "blanks": (" \n\n ", small.WIDE, ("line 1 is empty", "one row per line is expected")),
     "NUL": (changed(("401", "4\x001")), small.WIDE, ("line 3 holds a NUL byte", "plain UTF-8 text")),
-    "UTF-16": (WIDE.encode("utf-16"), small.WIDE, ("line 1 holds a NUL byte", "plain UTF-8 text")),
+    "UTF-16": (WIDE.encode("utf-16"), small.WIDE, ("is text in UTF-16", "iconv -f UTF-16 -t UTF-8 '")),
     "Latin-1": (
         changed(("401", "ä")).encode("latin-1"),
         small.WIDE,
@@ -236,7 +236,7 @@ CSV: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
     "a spreadsheet": (
         b"PK\x03\x04\x14\x00\x06\x00",
         small.WIDE,
-        ("line 1 holds a NUL byte", "plain UTF-8 text"),
+        ("is packed, as files in .zip are", "of a spreadsheet, export it as CSV"),
     ),
     # clocks
     "an hour that happens twice": (

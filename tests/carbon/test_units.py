@@ -267,3 +267,34 @@ def test_validate_and_simulate_name_hour_and_zone(tmp_path: Path, capsys: pytest
     assert "B 1: 2021-01-01T03:00Z" in "".join(capsys.readouterr())
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
     assert '"zeros"' in json.dumps(manifest)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("carbon_free_percent", "is a percentage"),
+        ("Renewable energy percentage (RE%)", "is a percentage"),
+        ("re_pct", "is a percentage"),
+        ("renewables", "is renewable or carbon-free energy"),
+        ("Carbon-free energy", "is renewable or carbon-free energy"),
+    ],
+)
+def test_a_column_that_is_called_otherwise_is_no_carbon_intensity_and_its_name_is(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    long, section = (text.replace("value", name) for text in (small.LONG_CSV, '"value"'))
+    message = refusal(tmp_path, long, small.LONG.replace('"value"', section))
+    assert says(message, f"line 1, column '{name}'", f"{said} by its name", "value_column")
+    both = "".join(f"{line},{i or 'carbon_intensity'}\n" for i, line in enumerate(long.splitlines()))
+    found = ask(tmp_path, both, small.LONG.replace('"value"', '"carbon_intensity"'))
+    assert found.g_per_kwh[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+    wide = table({f"A {name}": GRAMS, f"B {name}": OTHER})
+    message = refusal(tmp_path, wide, keys(f'column_suffix = " {name}"'))
+    assert message.count(f"{said} by its name") == 2
+
+
+@pytest.mark.parametrize("suffix", [" g/kWh (% of hours: all)", "_intensity_with_renewables", "_renewably"])
+def test_names_with_a_unit_or_the_word_intensity_are_carbon(suffix: str, tmp_path: Path) -> None:
+    wide = table({f"A{suffix}": GRAMS, f"B{suffix}": OTHER})
+    found = ask(tmp_path, wide, keys(f'column_suffix = "{suffix}"'))
+    assert found.g_per_kwh[:, 0].tolist() == GRAMS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 import tomllib
 from collections.abc import Callable
@@ -822,3 +824,63 @@ def test_a_time_of_another_kind_among_numbers_is_refused_with_its_line(bad: str,
     (tmp_path / "file.csv").write_text("\n".join(["time,A,B", *rows]) + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"line 6, time: .*; s since 1970 are expected, as in the first row"):
         read(tmp_path, CARBON_WIDE.format(keys=""))
+
+
+@pytest.mark.parametrize("suffix", ["_carbon_free_percent", " renewable %", "_renewables"])
+def test_green_energy_and_percentages_are_not_taken_for_carbon(suffix: str, tmp_path: Path) -> None:
+    alone = wide(f"time,DE{suffix},FR{suffix}", lambda hour: f"{40 + hour},{90 - hour}")
+    long = wide(f"time,zone,carbon{suffix}", lambda hour: f"DE,{40 + hour}")
+    for text in (alone, long):
+        with pytest.raises(InputError, match="cannot tell what this is"):
+            inspected(tmp_path, text)
+    beside = wide(
+        f"time,DE{suffix},DE_ci,FR{suffix},FR_ci", lambda hour: f"{hour},{300 + hour},9,{50 + hour}"
+    )
+    found = inspected(tmp_path, beside)
+    assert settings_of(found)["column_suffix"] == "_ci"
+    assert suffix not in found.suggestion
+
+
+PACKED: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
+    "gzip by another name": (
+        gzip.compress,
+        "is packed, as files in .gz are",
+        "give it a name that ends in .gz",
+    ),
+    "bzip2": (bz2.compress, "is packed, as files in .bz2 are", "bunzip2 '{}'"),
+    "xz": (lzma.compress, "is packed, as files in .xz are", "unxz '{}'"),
+    "zstd": (lambda data: b"\x28\xb5\x2f\xfd" + data, "is packed, as files in .zst are", "zstd -d '{}'"),
+    "zip, or a spreadsheet": (
+        lambda data: b"PK\x03\x04" + data,
+        "is packed",
+        "unzip '{}'; or, of a spreadsheet",
+    ),
+    "UTF-16": (lambda data: data.decode().encode("utf-16"), "is text in UTF-16", "iconv -f UTF-16"),
+    "UTF-16, big end first": (
+        lambda data: b"\xfe\xff" + data.decode().encode("utf-16-be"),
+        "is text in UTF-16",
+        "iconv -f UTF-16 -t UTF-8 '{}'",
+    ),
+    "Parquet": (lambda data: b"PAR1" + data, "is a Parquet file", "a name that ends in .parquet"),
+}
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_what_is_no_text_is_called_by_its_name_with_what_makes_it_text(form: str, tmp_path: Path) -> None:
+    pack, problem, remedy = PACKED[form]
+    path = tmp_path / "carbon.csv"
+    path.write_bytes(pack(small.WIDE_CSV.encode()))
+    with pytest.raises(InputError) as inspecting:
+        inspect_file(path)
+    scenario = small.write_with_carbon(tmp_path, path.read_bytes())
+    with pytest.raises(InputError) as running:
+        resolve(load(scenario))
+    for error, name in ((inspecting, str(path)), (running, "carbon.csv")):
+        assert problem in str(error.value)
+        assert remedy.format(name) in str(error.value)
+
+
+def test_a_gzip_file_by_another_name_is_read_once_it_is_called_so(tmp_path: Path) -> None:
+    text = wide("time,DE,FR", lambda hour: f"{300 + hour},{50 + hour}")
+    (tmp_path / "carbon.csv.gz").write_bytes(gzip.compress(text.encode()))
+    assert inspect_file(tmp_path / "carbon.csv.gz").table["zone"].to_list() == ["DE", "FR"]

@@ -23,6 +23,10 @@ _ZONE = re.compile(r"zone|region|area|country|location|grid|balancing|authority|
 #: Words that only carbon intensities are called by, in names of columns and files.
 _CARBON = re.compile(r"carbon|intensity|co2|co₂|emission|moer|aoer|per_kwh|(^|_)ci($|_)", re.I)
 _INTENSITY = re.compile(f"{_CARBON.pattern}|^value$", re.I)
+#: Names of percentages, which beside intensities are those of renewable or carbon-free energy.
+_PERCENT = re.compile(r"%|percent|(^|[^a-z])pct([^a-z]|$)", re.I)
+#: Names of energies of which the greenest grid has most.
+_GREEN = re.compile(r"renewables?([^a-z]|$)|(carbon|fossil)[\W_]*free", re.I)
 #: Names of columns of zones that only tables of grids have.
 _GRID = re.compile(r"zone|grid|balancing|authority|^ba$", re.I)
 #: How grids are named: codes in capitals, such as DE, US-CAL-CISO or GB_direct, and names in other scripts.
@@ -70,8 +74,25 @@ def zone_column(preview: Preview) -> str | None:
 
 def value_column(preview: Preview) -> str | None:
     """Return the column of carbon intensities, or None."""
-    numbers = numbers_of(preview)
+    numbers = [name for name in numbers_of(preview) if what_else(name) is None]
     return first_named(_INTENSITY, numbers) or (numbers[0] if len(numbers) == 1 else None)
+
+
+def what_else(name: str) -> str | None:
+    """Return what a column's name says that its numbers are, where that is no carbon intensity; else None.
+
+    >>> what_else("carbon_free_percent"), what_else("Renewable energy percentage (RE%)"), what_else("DE")
+    ('a percentage', 'a percentage', None)
+    >>> what_else("Carbon-free"), what_else("carbon intensity with renewables")
+    ('renewable or carbon-free energy', None)
+    """
+    if unit_of(name) is not None:
+        return None
+    if _PERCENT.search(name):
+        return "a percentage"
+    if _GREEN.search(name) and "intensity" not in name.lower():
+        return "renewable or carbon-free energy"
+    return None
 
 
 def other_words(preview: Preview, zone: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from carbonroute.carbon.columns import (
     unit_columns,
     unit_of,
     value_column,
+    what_else,
     words_of,
     zone_column,
 )
@@ -172,7 +173,9 @@ class CarbonFile(CsvSource):
             zones = tuple(  # empty ones too, if they have a name
                 name
                 for name in preview.names
-                if name not in no_zones and (name.strip() or name in preview.numbers)
+                if name not in no_zones
+                and (name.strip() or name in preview.numbers)
+                and what_else(name) is None
             )
             if words_of(preview) or not zones:
                 return None
@@ -335,6 +338,7 @@ class CarbonFile(CsvSource):
         self, table: pl.DataFrame, rows: pl.DataFrame, zones: Sequence[str], file_name: str
     ) -> float | pl.Series:
         """Return the factor of each row's unit to g/kWh."""
+        self._require_intensities(zones, file_name)
         if self.unit is None:
             return _factors_of(rows["unit"], rows["place"], str(self.unit_column), file_name)
         factor = G_PER_KWH[self.unit]
@@ -362,6 +366,19 @@ class CarbonFile(CsvSource):
         self._require_zones_of_units(table, zones, file_name)
         by_zone = {zone: G_PER_KWH[unit] for zone, unit in self.zone_units.items()}
         return rows["zone"].replace_strict(by_zone, default=factor, return_dtype=pl.Float64)
+
+    def _require_intensities(self, zones: Sequence[str], file_name: str) -> None:
+        """Refuse columns whose names say that they hold something else."""
+        is_long = self.layout == "long"
+        names = [str(self.value_column)] if is_long else [f"{zone}{self.column_suffix}" for zone in zones]
+        key = "value_column" if is_long else "column_suffix"
+        remedy = f"name one of carbon intensities as {key}; or rename the column if it holds them"
+        if faults := first_faults(
+            Fault(f"line {self.skip_rows + 1}, column {name!r}", f"is {said} by its name", remedy)
+            for name in names
+            if (said := what_else(name)) is not None
+        ):
+            raise InputError(file_name, faults)
 
     def _require_zones_of_units(self, table: pl.DataFrame, zones: Sequence[str], file_name: str) -> None:
         """Refuse units of a zone that is not in the file; of several files, another one may hold it."""

@@ -27,6 +27,21 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.limits import MAX_BYTES, MAX_EXPANSION, MAX_LINE_BYTES
 
 _CHUNK = 2**20
+#: First bytes of files that are no text, what they are, and what makes text of them.
+_NO_TEXT = (
+    (b"\x1f\x8b", "is packed, as files in .gz are", "give it a name that ends in .gz"),
+    (b"\x28\xb5\x2f\xfd", "is packed, as files in .zst are", "unpack it: zstd -d '{}'"),
+    (
+        b"PK\x03\x04",
+        "is packed, as files in .zip are",
+        "unpack it: unzip '{}'; or, of a spreadsheet, export it as CSV",
+    ),
+    (b"BZh", "is packed, as files in .bz2 are", "unpack it: bunzip2 '{}'"),
+    (b"\xfd7zXZ\0", "is packed, as files in .xz are", "unpack it: unxz '{}'"),
+    (b"\x04\x22\x4d\x18", "is packed, as files in .lz4 are", "unpack it: lz4 -d '{}'"),
+    (b"\xff\xfe", "is text in UTF-16", "save it as UTF-8: iconv -f UTF-16 -t UTF-8 '{}'"),
+    (b"\xfe\xff", "is text in UTF-16", "save it as UTF-8: iconv -f UTF-16 -t UTF-8 '{}'"),
+)
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -177,9 +192,25 @@ def plain_text(data: bytes, file_name: str) -> str:
     return plain_lines(data, file_name).decode("utf-8")
 
 
+def refuse_packed(data: bytes, file_name: str) -> None:
+    """Refuse the content of a file that begins as no text does, with what makes it text.
+
+    Raises
+    ------
+    InputError
+        If it is packed, a spreadsheet, Parquet, or UTF-16.
+    """
+    for magic, problem, remedy in _NO_TEXT:
+        if data.startswith(magic):
+            raise refused(file_name, problem, remedy.format(file_name))
+
+
 def plain_lines(data: bytes, file_name: str, first_line: int = 1) -> bytes:
     """Return whole lines of UTF-8 text with plain line ends, or refuse them as `plain_text` does."""
     if first_line == 1:
+        refuse_packed(data, file_name)
+        if data.startswith(b"PAR1"):
+            raise refused(file_name, "is a Parquet file", "give it a name that ends in .parquet")
         data = data.removeprefix(b"\xef\xbb\xbf")
     if (line := _long_line(data, first_line)) is not None:
         problem = f"line {line} has more than {MAX_LINE_BYTES:,} bytes"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from carbonroute.errors import Fault, InputError, did_you_mean, shortened
 from carbonroute.files.preview import TIME
-from carbonroute.files.text import refused
+from carbonroute.files.text import refuse_packed, refused
 from carbonroute.importing import FORMATS, NAMES
 from carbonroute.importing.carbon_tables import refuse_carbon
 from carbonroute.importing.format import File, Format
@@ -17,16 +17,6 @@ from carbonroute.importing.nginx import COMBINED
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.importing.table import RequestTable, names_requests
 from carbonroute.importing.trace import Trace
-
-#: First bytes of packed files that are not read as they are, their ending, and the command that unpacks them.
-_PACKED = (
-    (b"\x1f\x8b", ".gz", "give it a name that ends in .gz"),
-    (b"\x28\xb5\x2f\xfd", ".zst", "unpack it: zstd -d '{}'"),
-    (b"PK\x03\x04", ".zip", "unpack it: unzip '{}'"),
-    (b"BZh", ".bz2", "unpack it: bunzip2 '{}'"),
-    (b"\xfd7zXZ\0", ".xz", "unpack it: unxz '{}'"),
-    (b"\x04\x22\x4d\x18", ".lz4", "unpack it: lz4 -d '{}'"),
-)
 
 
 def is_importable(path: Path) -> bool:
@@ -49,9 +39,7 @@ def recognised(file: File, settings: ImportSettings) -> Format:
     InputError
         If there is none: with all that were tried.
     """
-    for magic, suffix, remedy in _PACKED:
-        if file.head.startswith(magic):
-            raise refused(file.name, f"is packed, as files in {suffix} are", remedy.format(file.path))
+    refuse_packed(file.head, file.name)
     if settings.format is not None:
         if settings.format not in NAMES:
             raise refused("--format", f"found {settings.format!r}", did_you_mean(settings.format, NAMES))
