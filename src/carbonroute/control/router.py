@@ -176,6 +176,8 @@ class Router:
             raise ValueError(f"{policy_name(self.policy)} splits traffic, and chooses no regions")
         shown, is_open = _shown(view), self._open(view)
         region = decide(self.policy, shown)
+        if is_open.all():
+            return region
         taken = np.take_along_axis(is_open, region[..., np.newaxis], axis=-1)[..., 0]
         if taken.all():
             return region

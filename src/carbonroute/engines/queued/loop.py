@@ -262,14 +262,16 @@ class Loop:
         sent_s = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)
         readings = _readings(steps_s, pools, sent_s[1:-1], tokens)
         at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
-        more = readings[at].since(self._meter.tick)
+        of_ticks = readings[at]
+        more = of_ticks.since(self._meter.tick)
         if self._by_state and len(ticks):
             decided = self._routers.decide(ticks, self._reading(ticks, more, pools[at], came[:-1]))
             right = self._right(span, ticks, decided) if undo else len(ticks)
             self._learn(right, len(ticks))
             self._ahead = decided[right:] if right < len(ticks) else self._ahead and self._ahead[right:]
             if undo and right < len(ticks):
-                at, steps_s = at[:right], steps_s[: at[right - 1] + 1]
+                at, of_ticks, more = at[:right], of_ticks[:right], more[:right]
+                steps_s = steps_s[: at[-1] + 1]
                 span = self._part.before(steps_s[-1])
                 undo()
                 self._send(span, steps_s)
@@ -279,7 +281,7 @@ class Loop:
         self._sent_s, self._came, self._part.start = sent_s[len(steps_s)], came[-1], span.stop
         self._step += len(steps_s)
         if len(at):
-            self._pass_ticks(readings[at], more[: len(at)], decided)
+            self._pass_ticks(of_ticks, more, decided)
         if decided:
             self._keep(ticks[:right], decided)
         self._tick += len(at)
@@ -383,8 +385,9 @@ class Loop:
             self.system.send(reach_s, pool, service_ms, block.tokens[:, part.rank[span]])
         else:
             self.system.send(reach_s, pool, service_ms)
-        alone_ms = service_ms / capacity.speed[pool]
-        work_ms = np.where(self._by_batch[pool], self._busy_ms[workload, to], alone_ms)
+        work_ms = service_ms / capacity.speed[pool]
+        if self._by_batch.any():
+            work_ms = np.where(self._by_batch[pool], self._busy_ms[workload, to], work_ms)
         place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
         sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
         return np.asarray(sums.reshape(-1, pools), dtype=np.float64)
@@ -445,5 +448,5 @@ class Loop:
 
 
 def _readings(now_s: Array, pools: Records, sent_s: Array, tokens: Array) -> PoolReadings:
-    integrals_s = np.stack([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
+    integrals_s = np.array([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
     return PoolReadings(now_s, integrals_s, pools["servers"], tokens)

@@ -241,6 +241,8 @@ class Meter:
 def _increase(before: Array, values: Array, axis: int = 0) -> Array:
     """Return the increase from each value to the next along an axis, the first from the last one before."""
     former = before[(slice(None),) * axis + (slice(-1, None),)]
+    if values.shape[axis] == 1:  # as at most ticks
+        return values - former
     return np.diff(values, axis=axis, prepend=former)
 
 
