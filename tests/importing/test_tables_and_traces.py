@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from statistics import NormalDist
@@ -363,3 +364,105 @@ def test_spellings_of_utc_are_offsets(tmp_path: Path) -> None:
     rows = [row.replace("Z", " UTC") for row in _HOURS]
     report = imported(logs.write(tmp_path / "t.csv", ["time,requests", *rows]), time_zone="Asia/Kolkata")
     assert report.as_json()["first"] == "2026-11-01T00:00:00Z"
+
+
+def hourly_rows(path: Path, header: str, row: Callable[[int], list[str]], hours: int = 30) -> Path:
+    lines = [f"2026-11-{1 + n // 24:02d}T{n % 24:02d}:00Z,{cells}" for n in range(hours) for cells in row(n)]
+    return logs.write(path, [header, *lines])
+
+
+@pytest.mark.parametrize("kind", ["region", "model"])
+def test_rows_that_are_the_sum_of_the_others_are_not_counted(kind: str, tmp_path: Path) -> None:
+    def rows(n: int) -> list[str]:
+        counts = [
+            ("a", "x", n % 7),
+            ("b", "x", 5),
+            ("c", "x", n % 3),
+            ("a", "y", 4),
+            ("b", "y", 0),
+            ("c", "y", 9),
+        ]
+        sums = [("All", other, sum(v for _, o, v in counts if o == other)) for other in "xy"]
+        return [f"{one},{other},{value}" for one, other, value in counts + sums]
+
+    header = "time,region,model,requests" if kind == "region" else "time,model,region,requests"
+    report = imported(hourly_rows(tmp_path / "t.csv", header, rows))
+    assert report.rates.total == sum(n % 7 + 5 + n % 3 + 13 for n in range(30))
+    names = report.rates.regions if kind == "region" else tuple(report.rates.of_workload)
+    assert names == ("a", "b", "c")
+    what = "workload" if kind == "model" else kind
+    assert any(f"{what} 'All' is the sum of the others" in note for note in report.notes)
+    near = hourly_rows(
+        tmp_path / "n.csv", header, lambda n: [*rows(n)[:-1], rows(n)[-1] + ("5" if n == 9 else "")]
+    )
+    assert imported(near).rates.total > 2 * report.rates.total - 100
+
+
+@pytest.mark.parametrize(
+    ("header", "form", "fields"),
+    [
+        ("time,region,requests_total", "eu,{0}\nus,{0}", {}),
+        ("time,region,cumulative requests", "eu,{0}\nus,{0}", {"requests": "cumulative requests"}),
+        ("time,region,requests", "eu,{0}\nus,{0}", {}),
+        ("time,eu,us", "{0},{0}", {}),
+    ],
+)
+def test_running_totals_are_asked_about_or_said_and_their_increases_counted(
+    header: str, form: str, fields: dict[str, str], tmp_path: Path
+) -> None:
+    path = hourly_rows(tmp_path / "t.csv", header, lambda n: form.format(5 + 9 * n + n * n).split("\n"), 26)
+    if "total" in header or "cumul" in header:
+        with pytest.raises(InputError, match=r"no number is below .*--values counter, or count"):
+            imported(path, fields=fields)
+    else:
+        assert any("if it is one: --values counter" in note for note in imported(path).notes)
+    increases = [float(10 + 2 * n) for n in range(25)]
+    assert hourly(imported(path, fields=fields, values="counter")) == {"eu": increases, "us": increases}
+    as_rows = imported(path, fields=fields, values="count")
+    assert as_rows.rates.total == 2 * sum(5 + 9 * n + n * n for n in range(26))
+    assert not any("--values" in note for note in as_rows.notes)
+    assert imported(path, fields=fields, values="rate").rates.total == 3600 * as_rows.rates.total
+
+
+def test_a_total_that_begins_again_counts_from_0_in_a_table_of_any_order(tmp_path: Path) -> None:
+    rows = [f"2026-11-01T{hour:02d}:00Z,eu,{value}" for hour, value in enumerate([100, 150, 30, 40])]
+    path = logs.write(tmp_path / "t.csv", ["time,region,requests_total", *reversed(rows)])
+    assert hourly(imported(path, values="counter")) == {"eu": [50.0, 30.0, 10.0]}
+
+
+@pytest.mark.parametrize(
+    "values", [[5 + n % 24 for n in range(30)], [100 + n for n in range(30)], list(range(20))]
+)
+def test_numbers_that_fall_or_rise_a_little_are_those_of_rows(values: list[int], tmp_path: Path) -> None:
+    path = hourly_rows(tmp_path / "t.csv", "time,region,requests", lambda n: [f"eu,{values[n]}"], len(values))
+    report = imported(path)
+    assert report.rates.total == sum(values)
+    assert not any("--values" in note for note in report.notes)
+
+
+def test_times_that_are_called_ends_are_ends_unless_stated(tmp_path: Path) -> None:
+    path = hourly_rows(tmp_path / "t.csv", "period_end,region,requests", lambda n: [f"eu,{n}"], 5)
+    start_us = round(logs.START.timestamp() * 1e6)
+    report = imported(path)
+    assert report.rates.start_us == start_us - 3_600_000_000
+    assert any("called the ends of their windows; --stamp start" in note for note in report.notes)
+    assert imported(path, stamp="start").rates.start_us == start_us
+    other = hourly_rows(tmp_path / "o.csv", "time,region,requests", lambda n: [f"eu,{n}"], 5)
+    assert imported(other, stamp="end").rates.start_us == start_us - 3_600_000_000
+
+
+def test_quantiles_in_the_wrong_columns_are_refused_and_read_as_stated(tmp_path: Path) -> None:
+    path = hourly_rows(
+        tmp_path / "t.csv", "time,region,requests,p50_ms,p95_ms", lambda n: [f"eu,{n % 5 + 1},310,120"]
+    )
+    with pytest.raises(InputError, match=r"'p50_ms' is above 'p95_ms' in 30 of 30.*--field p50='p95_ms'"):
+        imported(path)
+    report = imported(path, fields={"p50": "p95_ms", "p95": "p50_ms"})
+    assert "p50 = 120 and p95 = 310" in report.services["requests"].basis
+
+
+def test_columns_of_numbers_that_are_not_used_are_named(tmp_path: Path) -> None:
+    path = hourly_rows(
+        tmp_path / "t.csv", "time,region,requests,errors,energy_kwh", lambda n: [f"eu,{n % 5},1,2"]
+    )
+    assert "not used: errors, energy_kwh" in imported(path).notes

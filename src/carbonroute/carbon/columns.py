@@ -234,7 +234,7 @@ def surveyed(
         times = repeated.spread(read_times(stamps, None, preview.file_name))
     else:
         times = read_times(stamps, None, preview.file_name)
-    of_one = pl.DataFrame({"time": times}).with_columns(zone=pl.lit("")) if _END.fullmatch(name) else None
+    of_one = pl.DataFrame({"time": times}).with_columns(zone=pl.lit("")) if is_called_an_end(name) else None
     if of_one is not None and (step := common_step_us(of_one)):
         settings["stamp"] = "end"
         times = times - timedelta(microseconds=step)
@@ -248,6 +248,15 @@ def surveyed(
         settings["time_zone"] = toml.ZONE
         findings.append(f"times in {name!r} have no offset: taken as UTC here; time_zone must say their zone")
     return table, times, settings, findings
+
+
+def is_called_an_end(name: str) -> bool:
+    """Whether a column of times is called the ends of their intervals.
+
+    >>> is_called_an_end("period_end"), is_called_an_end("trend")
+    (True, False)
+    """
+    return _END.fullmatch(name) is not None
 
 
 def unit_of(text: str) -> str | None:

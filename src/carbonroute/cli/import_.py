@@ -39,7 +39,7 @@ def import_(
     service_unit: TimeUnit | None = None,
     unit: CountUnit | None = None,
     values: Values | None = None,
-    stamp: Stamp = "start",
+    stamp: Stamp | None = None,
     skip_rows: int = 0,
     requests_from: Many = (),
     since: Annotated[str | None, Parameter(name="--from")] = None,
@@ -94,9 +94,10 @@ def import_(
     unit
         What a table's numbers of requests are: of each row, or per time; its columns may say.
     values
-        What a metric's values are: a running total, requests per step, or requests per second.
+        What the values of a metric or table are: a running total, requests per step, or per second.
     stamp
-        Whether a time stamp is the start or the end of its step.
+        Whether a time stamp is the start or the end of its step. By default the start, but the end where
+        a table's column of times is called so.
     skip_rows
         Lines above the header of each table or trace in CSV, such as the name of an export.
     requests_from

@@ -273,7 +273,7 @@ def seconds(stamp: float) -> float:
     return stamp / 1000 if stamp > _MOST_SECONDS else stamp
 
 
-def steps_of(series: MetricSeries, values: Values, step: int, stamp: str) -> list[tuple[int, float]]:
+def steps_of(series: MetricSeries, values: Values, step: int, stamp: str | None) -> list[tuple[int, float]]:
     """Return the requests of each step of a series, with the start of the step, µs since 1970."""
     requests = []
     samples = [

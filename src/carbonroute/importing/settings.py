@@ -68,9 +68,10 @@ class ImportSettings:
     gaps
         Rule for windows without a value.
     stamp
-        Whether a time stamp is the start or the end of its window.
+        Whether a time stamp is the start or the end of its window; None: as the name of a table's column
+        says, and else the start.
     values
-        Kind of the values of a metric: a running total, requests per step, or requests per second.
+        Kind of the values of a metric or a table: a running total, requests per step, or requests per second.
     unit
         Of a table's numbers of requests; None: those of a row, or as the column's name says.
     time_zone
@@ -101,7 +102,7 @@ class ImportSettings:
     file_fields: dict[str, dict[Role, str]] = field(default_factory=dict)
     window_us: int | None = None
     gaps: Gaps = "refuse"
-    stamp: Stamp = "start"
+    stamp: Stamp | None = None
     values: Values | None = None
     unit: CountUnit | None = None
     time_zone: str | None = None

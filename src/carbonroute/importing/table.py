@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from carbonroute.carbon.columns import is_called_an_end
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.preview import Preview
 from carbonroute.files.streams import stream_table
@@ -19,6 +20,7 @@ from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import NAMES, chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role
 from carbonroute.importing.stamps import Clock, is_common_log
+from carbonroute.importing.table_checks import as_steps, require_ordered_quantiles, sums_of_others
 from carbonroute.units import US_PER_S
 
 #: Quantiles of the service time that a column may hold: the highest known one above the median is taken.
@@ -117,16 +119,28 @@ class RequestTable(Format):
         aggregates.undated |= clock.dated is False
         kinds = [role for role in ("region", "origin", "workload", "status") if role in roles]
         aggregates.layout = f"a row per {', '.join(kinds) or 'time'}" if is_long else "a column per region"
-        table, factor, unit = self._in_steps(
-            table, roles, aggregates, file.name, counts="requests" in roles or not is_long
-        )
         if is_long:
-            self._add_long(table, roles, factor, aggregates, file.name)
+            require_ordered_quantiles(table, roles, file.name)
+        texts = [roles[kind] for kind in kinds]
+        counts = [roles["requests"]] if "requests" in roles else wide
+        table, totals = as_steps(table, texts, counts, settings, file.name)
+        is_end = settings.stamp is None and is_called_an_end(time)
+        table, factor, unit = self._in_steps(
+            table, roles, aggregates, file.name, counts=bool(counts), is_end=is_end or settings.stamp == "end"
+        )
+        if is_end:
+            unit.append(
+                f"times in {time!r} are called the ends of their windows; --stamp start: they begin them"
+            )
+        if is_long:
+            sums += self._add_long(table, roles, factor, aggregates, file.name)
+            unused = [name for name in preview.numbers if name not in {time, *roles.values()}]
+            unit += [f"not used: {', '.join(unused[:8])}{' …' if len(unused) > 8 else ''}"] if unused else []
             columns = ", ".join(f"{role} from {name!r}" for role, name in roles.items())
         else:
             self._add_wide(table, wide, factor, aggregates, file.name)
             columns = f"a column per region: {', '.join(wide[:8])}{' …' if len(wide) > 8 else ''}"
-        return [f"table: {columns}", *sums, *clock.notes, *unit]
+        return [f"table: {columns}", *sums, *totals, *clock.notes, *unit]
 
     def _in_steps(
         self,
@@ -136,13 +150,14 @@ class RequestTable(Format):
         file_name: str,
         *,
         counts: bool,
+        is_end: bool,
     ) -> tuple[pl.DataFrame, float, list[str]]:
         """Return a table timed by the start of each row, the factor of its numbers to requests, and notes."""
         settings = aggregates.settings
-        if not counts and settings.stamp == "start":
+        if not counts and not is_end:
             return table, 1.0, ["table: it has no column of requests: service times and power alone are read"]
         step = _step_us(table["time_us"], settings, file_name)
-        if settings.stamp == "end":
+        if is_end:
             table = table.with_columns(pl.col("time_us") - step)
         if counts:
             aggregates.steps[step] += len(table)
@@ -205,8 +220,8 @@ class RequestTable(Format):
         factor: float,
         aggregates: Aggregates,
         file_name: str,
-    ) -> None:
-        """Count a table with a row per time, region and workload."""
+    ) -> list[str]:
+        """Count a table with a row per time, region and workload; return notes on rows that are sums."""
         scales = self._scales(roles, aggregates.settings, file_name)
         kinds: tuple[Role, ...] = ("region", "origin", "workload")
         meanings = {
@@ -215,7 +230,11 @@ class RequestTable(Format):
             if kind in roles
         }
         first_line = FIRST_LINE + aggregates.settings.skip_rows
+        named = {kind: roles[kind] for kind in meanings}
+        sums = sums_of_others(table, named, roles["requests"]) if "requests" in roles else {}
         for line, row in enumerate(table.iter_rows(named=True), start=first_line):
+            if any(row[roles[kind]] == name for kind, name in sums.items()):
+                continue
             names: dict[str, str | None] = {
                 kind: meaning.get(row[roles[kind]]) for kind, meaning in meanings.items()
             }
@@ -232,6 +251,9 @@ class RequestTable(Format):
             # Rows of one workload that the file names apart are added up; the same names twice are refused.
             apart = "\n".join(str(row[roles[kind]]) for kind in meanings)
             self._keep(aggregates, file_name, line, (row["time_us"], cell, apart), values, factor)
+        return [
+            f"table: {kind} {name!r} is the sum of the others, and is none" for kind, name in sums.items()
+        ]
 
     @staticmethod
     def _texts(roles: Mapping[Role, str]) -> set[str]:
@@ -272,7 +294,8 @@ class RequestTable(Format):
     @staticmethod
     def _factor(settings: ImportSettings, name: str | None, step: int) -> tuple[float, str]:
         """Return the factor from a number to the requests of its step, and its unit in words."""
-        unit = settings.unit or ("requests/s" if name and _PER_SECOND.fullmatch(name) else "requests")
+        is_rate = settings.values == "rate" or (name is not None and _PER_SECOND.fullmatch(name) is not None)
+        unit = settings.unit or ("requests/s" if is_rate else "requests")
         if unit == "requests":
             return 1.0, f"per row, of {step / US_PER_S:g} s"
         return step / US_PER_S / _SECONDS[
