@@ -124,6 +124,9 @@ def test_every_table_can_be_had_in_every_format(
                 assert main(arguments) == 0
                 assert file.read_text(encoding="utf-8").count("\n") >= 4
         assert main(["tables", str(folder), "--table", "polices"]) == 2
+        headings = file.read_text(encoding="utf-8").partition("\n")[0].split(",")
+        assert len(set(headings)) == len(headings)
+        assert "Requests or replications" in headings or folder == study
         assert "--table: there is none called 'polices'" in capsys.readouterr().err
     assert main(["tables", str(tmp_path)]) == 2
     assert "Traceback" not in capsys.readouterr().err

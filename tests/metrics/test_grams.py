@@ -88,12 +88,12 @@ def test_what_is_possible_in_grams_does_not_survive_where_grams_rise(idle: Resul
 def test_no_sentence_mixes_the_two_baselines(idle: Result) -> None:
     said, hybrid = idle.tables.overview["finding"][0], rows(idle)["Constrained Hybrid"]
     saved, more = hybrid["same_capacity_emissions_reduction_pct"], -hybrid["emissions_reduction_pct"]
-    assert said.startswith("In a year of this traffic, Constrained Hybrid saves ")
+    assert said.startswith("In a year like these 2 hours, Constrained Hybrid saves ")
     assert f" CO₂e of Latency-First on the same capacity ({saved:.1f} %), " in said
     assert said.endswith(
-        "No policy that a router can run saves more within 5 % SLO violations. Without limits on capacity, "
-        "Constrained Hybrid would cut emissions by 87.5 % against Latency-First without limits (violations "
-        f"0.00 %); with them it raises them by {more:.1f} %: nothing of that survives."
+        "Of the policies compared, none that a router can run saves more within 5 % SLO violations. Without "
+        "limits on capacity, Constrained Hybrid would cut emissions by 87.5 % against Latency-First without "
+        f"limits (violations 0.00 %); with them it raises them by {more:.1f} %: nothing of that survives."
     )
     assert said.count(f"{saved:.1f} %") == 2  # the second beside that of a fixed choice
     notes = idle.tables.overview["notes"][0].to_list()
@@ -222,7 +222,7 @@ def test_less_mean_intensity_does_not_dominate_fewer_grams(mixed: Result) -> Non
 def test_the_best_saves_most_grams(mixed: Result) -> None:
     found, said = rows(mixed), mixed.tables.overview["finding"][0]
     assert said.startswith(
-        tuple(f"In a year of this traffic, {name} saves " for name in ("Spill", "Optimal"))
+        tuple(f"In a year like these 2 hours, {name} saves " for name in ("Spill", "Optimal"))
     )
     spill, best = (found[name]["emissions_reduction_pct"] for name in ("Spill", "Optimal"))
     assert spill == pytest.approx(best, abs=1)

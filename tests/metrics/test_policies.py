@@ -165,13 +165,14 @@ def test_the_finding_tells_the_clairvoyant_apart(inputs: Inputs) -> None:
     assert text.startswith("Middle cuts")
     assert "; with clairvoyance, Seer cuts it by 50.0 %" in text
     assert sentence(inputs, NEAR, SEER).startswith(
-        "No policy that a router could run cuts mean carbon intensity against Near within 5 %"
+        "Of the policies compared, none that a router could run cuts mean carbon intensity against Near "
+        "within 5 %"
     )
 
 
 def test_the_finding_says_when_nobody_is_viable(inputs: Inputs) -> None:
     assert sentence(inputs, FAR, SILLY) == (
-        "No policy stays within 5 % SLO violations; Far comes nearest with 90.00 %."
+        "None of the policies compared stays within 5 % SLO violations; Far comes nearest with 90.00 %."
     )
 
 
@@ -264,7 +265,7 @@ def test_the_finding_is_in_grams_where_there_are_any(inputs: Inputs) -> None:
     first, better = with_grams("First", 2000.0), with_grams("Better", 500.0)
     tables = tabulate(inputs, [first, better], first, 0.05)
     answer = tables.overview["finding"][0]
-    assert answer.startswith("In a year of this traffic, Better saves ")
+    assert answer.startswith("In a year like these 2 hours, Better saves ")
     assert " CO₂e of First (75.0 %), " in answer
 
 

@@ -455,3 +455,10 @@ def test_a_notebook_shows_grams_where_there_are_any() -> None:
     heading, first, *_ = Shown(result._repr_html_()).rows
     assert heading[-2:] == ["Emissions, kg", "Reduction of emissions, %"]
     assert float(first[-2]) == pytest.approx(result.table()["total_kg"][0], rel=1e-3)
+
+
+def test_a_result_is_named_in_a_line() -> None:
+    result = run("published", {"horizon.hours": 1, "policies": [{"use": "latency-first"}]})
+    assert repr(result) == (
+        "<Result of 'published': 1 hours, engine 'sampled', policies Latency-First; table() has the figures>"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def test_one_policy_has_one_label_whatever_its_parameter(tmp_path: Path) -> None
     assert rows == [0.2, 0.6]
     saved = tables.summary.filter(policy="Hybrid")["carbon_reduction_pct"].to_list()
     assert saved[0] > saved[1] > 0  # as α weighs latency, which it therefore set in each cell
+
+
+def test_policies_that_a_change_makes_alike_are_refused_with_the_change_of_one(tmp_path: Path) -> None:
+    other = "{ use = 'hybrid', alpha = 0.9 }"
+    words = (
+        "policies[2].label: 'Hybrid (α=0.2)' stands at [1] too; policies[hybrid].alpha changes every policy "
+        "of that use: policies[2].alpha changes this one alone"
+    )
+    with pytest.raises(InputError, match=re.escape(words)):
+        labels(tmp_path, [FIRST, HYBRID, other], ALPHAS)
 
 
 def test_every_entry_of_a_use_is_meant(tmp_path: Path) -> None:

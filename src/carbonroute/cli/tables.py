@@ -132,6 +132,7 @@ def _of_run(folder: Path) -> dict[str, TextTable]:
     """Return the tables of a run that hold anything, the policies first."""
     run, scenario = read_tables(folder), str(read_manifest(folder)["scenario"]["name"])
     others = {field.name: getattr(run, field.name) for field in fields(Tables)}
+    others["intervals"] = run.intervals.rename({"n": "requests_or_replications"})
     del others["overview"], others["policies"]
     made = {"policies": _policies(run, scenario)}
     for name, table in others.items():
@@ -215,8 +216,15 @@ def _generic(table: pl.DataFrame, title: str, intervals: pl.DataFrame | None = N
     rows = tuple(
         tuple(_cells(row, names, of_workload, units, flagged=flagged)) for row in table.iter_rows(named=True)
     )
+    short = [_HEADINGS.get(name) for name in names]
     columns = tuple(
-        _column(name, numeric=table.schema[name].is_numeric(), mass=units.get(name)) for name in names
+        _column(
+            name,
+            numeric=table.schema[name].is_numeric(),
+            mass=units.get(name),
+            whole=short.count(heading) > 1,  # one heading says one thing
+        )
+        for name, heading in zip(names, short, strict=True)
     )
     notes = (CLAIRVOYANT_NOTE,) * (flagged and bool(table["clairvoyant"].any()))
     return TextTable(title, columns, rows, notes)
@@ -249,12 +257,13 @@ def _mass_units(table: pl.DataFrame) -> dict[str, MassUnit]:
     return {name: mass_unit(table[name].drop_nulls().to_list()) for name in names}
 
 
-def _column(name: str, *, numeric: bool = True, mass: MassUnit | None = None) -> Column:
+def _column(name: str, *, numeric: bool = True, mass: MassUnit | None = None, whole: bool = False) -> Column:
+    """Return a column under its heading, or under its `whole` name."""
     if set(name) & set(".["):  # an axis: the path of what it sets
         return Column(name, "", numeric)
     unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
     end = next((end for end in _UNITS if name.endswith(end)), "")
-    heading = _HEADINGS.get(name) or name.removesuffix(end).replace("_", " ")
+    heading = (None if whole else _HEADINGS.get(name)) or name.removesuffix(end).replace("_", " ")
     return Column(heading[:1].upper() + heading[1:], mass.name if mass else unit, numeric)
 
 

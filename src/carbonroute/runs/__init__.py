@@ -46,6 +46,14 @@ class Result:
     tables: Tables
     seeds: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        """Say what was run: the tables are too much for a line."""
+        scenario, names = self.inputs.scenario, ", ".join(outcome.policy for outcome in self.outcomes)
+        return (
+            f"<Result of {scenario.name!r}: {scenario.horizon.hours:,} hours, engine {self.engine!r}, "
+            f"policies {names}; table() has the figures>"
+        )
+
     def table(self, name: str = "policies") -> pl.DataFrame:
         """Return one of the run's tables, at full precision.
 

@@ -76,6 +76,7 @@ def tabulate(
         medians_ms=partial(workloads.medians_ms, by_workload=slo.per_workload(by_policy)),
         outcomes={outcome.policy: outcome for outcome in outcomes},
         hours=scenario.horizon.hours * comparison.replications,
+        horizon_h=scenario.horizon.hours,
     )
     herds = {candidate.label for candidate in inputs.candidates if candidate.control.routers > 1}
     return Tables(

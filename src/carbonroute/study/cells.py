@@ -333,7 +333,9 @@ class _Cells:
     def _located(self, cell: Cell, error: InputError) -> InputError:
         stated = {path: place for one in cell.values for path, place in one.places.items()}
         places = replace(self._places, everywhere=self._everywhere)
-        return places.located(error, cell.changes, stated, in_words(cell, self.axes))
+        told = InputError(error.source, [_told_apart(fault, cell.changes) for fault in error.faults])
+        told.more = error.more
+        return places.located(told, cell.changes, stated, in_words(cell, self.axes))
 
     def _note(self, cell: Cell, error: InputError) -> None:
         """Note those of the faults of a cell that no cell before it had."""
@@ -393,3 +395,13 @@ def digest(scenario: Scenario) -> str:
     """Return the SHA-256 of a scenario with all its defaults, in hexadecimal."""
     text = json.dumps(dump(scenario), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _told_apart(fault: Fault, changes: Mapping[str, object]) -> Fault:
+    """Return a fault of policies that a change has made alike with the remedy that changes one of them."""
+    alike = re.fullmatch(r"policies\[(\d+)\]\.label", fault.where) if fault.id == "repeated-name" else None
+    path = next((path for path in changes if re.match(r"policies\[[^\]]*\D[^\]]*\]", path)), None)
+    if alike is None or path is None:
+        return fault
+    one = re.sub(r"\[[^\]]*\]", f"[{alike[1]}]", path, count=1)
+    return replace(fault, remedy=f"{path} changes every policy of that use: {one} changes this one alone")

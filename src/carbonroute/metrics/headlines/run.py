@@ -38,7 +38,7 @@ def finding(policies: pl.DataFrame, answered: Row | None = None) -> str:
 def _no_other(policies: pl.DataFrame, answered: Row, measure: Measure, reduction: str) -> str:
     """Say within which limit a policy is the best, and what one saves that decides on more than is known."""
     limit = slo.limit_in_words(policies, policies["max_violation_pct"][0])
-    sentence = f"No policy that a router can run saves more within {limit}"
+    sentence = f"Of the policies compared, none that a router can run saves more within {limit}"
     clairvoyant = best(policies.filter("viable", "clairvoyant"), reduction)
     if clairvoyant and round(clairvoyant[reduction], 1) > round(answered[reduction], 1):
         cuts = effect(measure, clairvoyant[reduction])
@@ -51,7 +51,7 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
     viable = policies.filter("viable")
     if viable.is_empty():
         nearest = slo.nearest_in_words(policies if runnable(policies).is_empty() else runnable(policies))
-        return f"No policy stays within {limit}; {nearest}."
+        return f"None of the policies compared stays within {limit}; {nearest}."
     if best(viable, measure.reduction) is None:
         return f"Against {policies['baseline'][0]}, there is nothing to save."
     honest = best(runnable(viable), measure.reduction)
@@ -63,7 +63,8 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
         )
     else:
         baseline = policies["baseline"][0]
-        sentence = f"No policy that a router could run cuts {measure.name} against {baseline} within {limit}"
+        none = "Of the policies compared, none that a router could run"
+        sentence = f"{none} cuts {measure.name} against {baseline} within {limit}"
     if clairvoyant and saves(clairvoyant[measure.reduction]) and not _as_good(honest, clairvoyant, measure):
         cuts = effect(measure, clairvoyant[measure.reduction], again=True)
         sentence += f"; with clairvoyance, {clairvoyant['policy']} {cuts} against {_against(clairvoyant)}"

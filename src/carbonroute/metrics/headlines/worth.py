@@ -16,7 +16,7 @@ from carbonroute.metrics.masses import mass_in_words
 from carbonroute.metrics.measure import GRAMS, Measure, measure_of, saves, stated
 from carbonroute.metrics.saving import FIXED, HOURLY
 from carbonroute.outcome import Outcome
-from carbonroute.units import G_PER_KG, MS_PER, years
+from carbonroute.units import G_PER_KG, HOURS_PER_DAY, HOURS_PER_YEAR, MS_PER, years
 
 #: A saving below this share, %, is hardly worth moving traffic for.
 LEAST_PCT = 1.0
@@ -43,6 +43,8 @@ class Evidence:
         Outcome of each policy, by label.
     hours
         Simulated hours, of all replications together.
+    horizon_h
+        Hours of the scenario.
     """
 
     policies: pl.DataFrame
@@ -53,6 +55,7 @@ class Evidence:
     medians_ms: Callable[[Outcome], Sequence[float]]
     outcomes: Mapping[str, Outcome]
     hours: float
+    horizon_h: int
 
     @property
     def measure(self) -> Measure:
@@ -96,8 +99,21 @@ def _saved(evidence: Evidence, most: Row) -> str:
         return f"With {policy}, requests meet {amount:.1f} {measure.unit} {instead}"
     served = (most["requests"] - (most["rejected"] or 0)) / years(evidence.hours)
     saved, whole = (mass_in_words(g * served / G_PER_KG) for g in (reference - amount, reference))
-    year = f"In a year of this traffic, {policy} saves {saved}"
-    return f"{year} of the {whole} CO₂e of {baseline} ({reduction})"
+    of_all = f"{saved} of the {whole} CO₂e of {baseline} ({reduction})"
+    return f"In a year {_like(evidence.horizon_h)}, {policy} saves {of_all}"
+
+
+def _like(horizon_h: int) -> str:
+    """Say what a year of the headline is made of: a year of traffic, or the simulated hours again and again.
+
+    >>> _like(8784), _like(168), _like(36), _like(1)
+    ('of this traffic', 'like these 7 days', 'like these 36 hours', 'like this hour')
+    """
+    if horizon_h >= HOURS_PER_YEAR:
+        return "of this traffic"
+    days, rest = divmod(horizon_h, HOURS_PER_DAY)
+    number, unit = (days, "day") if days and not rest else (horizon_h, "hour")
+    return f"like this {unit}" if number == 1 else f"like these {number} {unit}s"
 
 
 def _time(evidence: Evidence, most: Row) -> str:

@@ -27,6 +27,7 @@ from carbonroute.scenario.resolved.grid_dice import grid_dice
 from carbonroute.scenario.resolved.inputs import REFERENCE, Candidate, Inputs
 from carbonroute.scenario.resolved.llm import llm_pools, timed
 from carbonroute.scenario.resolved.llm_notes import llm_notes
+from carbonroute.scenario.resolved.reach import reach_notes
 from carbonroute.scenario.resolved.residency import allowed_regions, residency_notes
 from carbonroute.scenario.resolved.round_trips import round_trips
 from carbonroute.scenario.written.model import Scenario
@@ -140,6 +141,7 @@ def resolve(scenario: Scenario) -> Inputs:
             *servers,
             *llm_notes(scenario, laws, capacity, rtt.rtt_ms),
             *residency_notes(scenario),
+            *reach_notes(scenario, laws, rtt.rtt_ms),
         ),
     )
     candidates = _candidates(scenario, inputs.candidate, refusals)

@@ -1,0 +1,50 @@
+"""What no policy can change: a single region, and limits that are too short for the nearest one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from carbonroute.arrays import Array
+from carbonroute.scenario.resolved.capacity import mean_service_ms
+from carbonroute.scenario.resolved.residency import allowed_regions
+from carbonroute.scenario.written.model import Scenario
+from carbonroute.units import pct
+from carbonroute.workloads import ServiceLaw
+
+#: Room for this many mean service times is enough: the law is not asked, and its functions not imported.
+AMPLE = 2
+_TOKENS = ("prompt_tokens", "answer_tokens")
+
+
+def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -> Iterator[str]:
+    """Yield why routing is of no use, or why no policy keeps the limit on violations.
+
+    Of each workload at least Σ p(o) · P(S > SLO − min RTT(o, r)) is late, whatever the policy: jitter and
+    waits are not negative.
+
+    Parameters
+    ----------
+    rtt_ms
+        Round trips, ms, shape (O, R).
+    """
+    if len(scenario.regions) == 1:
+        yield f"{scenario.regions[0].name} is the only region: there is nowhere else to route to"
+    share = np.array([origin.share for origin in scenario.origins])
+    allowed, mean_ms = allowed_regions(scenario), mean_service_ms(scenario, laws)
+    for index, (workload, law) in enumerate(zip(scenario.workloads, laws, strict=True)):
+        open_ms = rtt_ms if allowed is None else np.where(allowed[:, index], rtt_ms, np.inf)
+        room_ms = workload.slo_ms - open_ms.min(axis=1)
+        logged = any(any(scenario.traffic.measures(column, workload.id)) for column in _TOKENS)
+        if logged or not room_ms.min() <= AMPLE * mean_ms[index]:  # NaN: a log tells
+            continue
+        late = float(
+            share @ np.where(room_ms > 0, law.beyond(np.maximum(room_ms, np.finfo(float).tiny)), 1.0)
+        )
+        if late > scenario.limits.violations:
+            yield (
+                f"At least {pct(late):.1f} % of {workload.name} is late under every policy: its limit, "
+                f"{workload.slo_ms:g} ms, is too short for its service time and the round trip to the "
+                "nearest region"
+            )
