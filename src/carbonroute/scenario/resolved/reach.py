@@ -15,14 +15,13 @@ from carbonroute.workloads import ServiceLaw
 
 #: Room for this many mean service times is enough: the law is not asked, and its functions not imported.
 AMPLE = 2
-_TOKENS = ("prompt_tokens", "answer_tokens")
 
 
 def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -> Iterator[str]:
     """Yield why routing is of no use, or why no policy keeps the limit on violations.
 
-    Of each workload at least Σ p(o) · P(S > SLO − min RTT(o, r)) is late, whatever the policy: jitter and
-    waits are not negative.
+    Of each workload at least P(S > SLO − min RTT(o, r)) is late, over all origins and regions, whatever the
+    policy and the origins' shares: jitter and waits are not negative.
 
     Parameters
     ----------
@@ -31,17 +30,17 @@ def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -
     """
     if len(scenario.regions) == 1:
         yield f"{scenario.regions[0].name} is the only region: there is nowhere else to route to"
-    share = np.array([origin.share for origin in scenario.origins])
     allowed, mean_ms = allowed_regions(scenario), mean_service_ms(scenario, laws)
     for index, (workload, law) in enumerate(zip(scenario.workloads, laws, strict=True)):
-        open_ms = rtt_ms if allowed is None else np.where(allowed[:, index], rtt_ms, np.inf)
-        room_ms = workload.slo_ms - open_ms.min(axis=1)
-        logged = any(any(scenario.traffic.measures(column, workload.id)) for column in _TOKENS)
-        if logged or not room_ms.min() <= AMPLE * mean_ms[index]:  # NaN: a log tells
-            continue
-        late = float(
-            share @ np.where(room_ms > 0, law.beyond(np.maximum(room_ms, np.finfo(float).tiny)), 1.0)
+        logged = any(
+            any(scenario.traffic.measures(column, workload.id))
+            for column in ("prompt_tokens", "answer_tokens")
         )
+        open_ms = rtt_ms if allowed is None else np.where(allowed[:, index], rtt_ms, np.inf)
+        room_ms = workload.slo_ms - open_ms.min()
+        if logged or not room_ms <= AMPLE * mean_ms[index]:  # NaN: a log tells
+            continue
+        late = float(law.beyond(np.array(room_ms))) if room_ms > 0 else 1.0
         if late > scenario.limits.violations:
             yield (
                 f"At least {pct(late):.1f} % of {workload.name} is late under every policy: its limit, "
