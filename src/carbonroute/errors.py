@@ -13,6 +13,7 @@ CarbonrouteError            base class; the command line prints the message and 
 from __future__ import annotations
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -192,10 +193,45 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
     """
     names = [shortened(name) for name in known]
-    near = difflib.get_close_matches(shortened(word), names[:_MAX_COMPARED], n=1)
+    near = [name for name in names if _read_as(name) == _read_as(word)]
+    near = near or difflib.get_close_matches(shortened(word), names[:_MAX_COMPARED], n=1)
     question = f"did you mean {near[0]!r}? " if near else ""
+    if near and near[0] != word and near[0].isprintable() and _composed(near[0]) == _composed(word):
+        question = f"did you mean {near[0]!r}, composed of other characters: {_escaped(near[0])}? "
     listed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return f"{question}Known: {listed or 'none'}"
+
+
+def alike(names: Iterable[str]) -> list[str]:
+    r"""Return which names a reader takes for one: they differ in capitals, or in composed characters, alone.
+
+    >>> alike(["DE", "FR", "de"])
+    ["'DE' and 'de' differ in capitals or spaces alone"]
+    >>> alike(["Zu\u0308rich", "Z\u00fcrich", "Bern"])
+    ['"Zu\\u0308rich" and "Z\\u00fcrich" look the same']
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        groups.setdefault(_read_as(name), []).append(name)
+    return [
+        f"{_escaped(one)} and {_escaped(other)} look the same"
+        if _composed(one) == _composed(other)
+        else f"{one!r} and {other!r} differ in capitals or spaces alone"
+        for one, other, *_ in (group for group in groups.values() if len(group) > 1)
+    ]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFKC", name)
+
+
+def _read_as(name: str) -> str:
+    return _composed(name).casefold().strip()
+
+
+def _escaped(name: str) -> str:
+    """Return a name as TOML and JSON spell it in plain characters."""
+    return json.dumps(name)
 
 
 def visible(text: str) -> str:

@@ -466,3 +466,15 @@ def test_columns_of_numbers_that_are_not_used_are_named(tmp_path: Path) -> None:
         tmp_path / "t.csv", "time,region,requests,errors,energy_kwh", lambda n: [f"eu,{n % 5},1,2"]
     )
     assert "not used: errors, energy_kwh" in imported(path).notes
+
+
+@pytest.mark.parametrize("pair", [("EU", "eu"), ("Zürich", "Zu\u0308rich")])
+@pytest.mark.parametrize("kind", ["region", "origin"])
+def test_two_spellings_of_a_region_are_refused_before_their_gaps(
+    kind: str, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    def row(n: int) -> list[str]:
+        return [f"{pair[n % 2]},{n}", f"us,{n}"]
+
+    with pytest.raises(InputError, match=f"{kind}s .*(alone|look the same).*write one name in all rows"):
+        imported(hourly_rows(tmp_path / "t.csv", f"time,{kind},requests", row, 6))

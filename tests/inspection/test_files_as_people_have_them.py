@@ -884,3 +884,39 @@ def test_a_gzip_file_by_another_name_is_read_once_it_is_called_so(tmp_path: Path
     text = wide("time,DE,FR", lambda hour: f"{300 + hour},{50 + hour}")
     (tmp_path / "carbon.csv.gz").write_bytes(gzip.compress(text.encode()))
     assert inspect_file(tmp_path / "carbon.csv.gz").table["zone"].to_list() == ["DE", "FR"]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(
+    ("one", "other", "problem"),
+    [
+        ("DE", "de", "'DE' and 'de' differ in capitals or spaces alone"),
+        ("Zürich", "Zu\u0308rich", '"Zu\\u0308rich" and "Z\\u00fcrich" look the same'),
+    ],
+)
+def test_two_spellings_of_one_zone_are_asked_about(
+    complete: bool, one: str, other: str, problem: str, tmp_path: Path
+) -> None:
+    def row(hour: int) -> str:
+        if not complete:
+            return f"{one if hour % 2 else other},{300 + hour}"
+        time = f"2021-01-{1 + hour // 24:02}T{hour % 24:02}:00Z"
+        return f"{one},{300 + hour}\n{time},{other},{200 + hour}"
+
+    found = inspected(tmp_path, wide("time,zone,carbon_intensity", row, 48))
+    assert f"zones {problem}: one zone under two names?" in said(found)
+    healthy = inspected(tmp_path, wide("time,DE,FR,Zürich", lambda h: f"{300 + h},{50 + h},{90 + h}"))
+    assert "two names" not in said(healthy)
+
+
+def test_a_zone_that_only_looks_like_that_of_the_file_is_named_as_the_file_spells_it(tmp_path: Path) -> None:
+    text = small.WIDE_CSV.replace("time,A", "time,Zu\u0308rich")
+    zone = ('name = "A"\n', 'name = "A"\nzone = "Zürich"\n')
+    with pytest.raises(InputError, match="there is no column 'Zürich'") as error:
+        resolve(load(small.write_with_carbon(tmp_path, text, small.WIDE, zone)))
+    spelled = re.search(r"composed of other characters: (\S+)\?", str(error.value))
+    assert spelled is not None
+    scenario = small.write_with_carbon(
+        tmp_path, text, small.WIDE, (zone[0], f'name = "A"\nzone = {spelled[1]}\n')
+    )
+    assert resolve(load(scenario)).carbon.g_per_kwh[0].tolist() == [400, 50]

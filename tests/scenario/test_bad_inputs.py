@@ -116,7 +116,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
         as_file(b"\xef\xbb\xbf" + PLAIN),
         ("line 1 begins with a byte order mark", "without BOM"),
     ),
-    "UTF-16": (as_file(small.SCENARIO.encode("utf-16")), ("line 1 holds a NUL byte", "plain UTF-8 text")),
+    "UTF-16": (as_file(small.SCENARIO.encode("utf-16")), ("is text in UTF-16", "iconv -f UTF-16 -t UTF-8 '")),
     "Latin-1": (
         as_file(PLAIN.replace(b"Short", b"K\xfcrz")),
         ("line 45 is not UTF-8 (byte 0xfc)", "save the file as UTF-8"),

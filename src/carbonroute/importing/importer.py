@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import InputError, did_you_mean
+from carbonroute.errors import InputError, alike, did_you_mean
 from carbonroute.files.text import Digests, refused
 from carbonroute.files.time_columns import span_text
 from carbonroute.importing.aggregates import Aggregates, RepeatedRowError
@@ -130,6 +130,7 @@ def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) 
         If a file cannot be read or recognised, two of them count the same requests, or a gap is refused.
     """
     reading = _read(paths, settings)
+    _refuse_alike(reading.aggregates)
     aggregates, format_of = reading.aggregates, reading.format_of
     source = next(iter(format_of)) if len(format_of) == 1 else "the files"
     per_window = rates(aggregates, source)
@@ -141,6 +142,13 @@ def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) 
     scenario = write(output, listed, settings, per_window, services, powered, dated=not aggregates.undated)
     notes = [*reading.notes, *_unused(aggregates, names)]
     return Import(format_of, tuple(notes), aggregates, per_window, services, powered, scenario)
+
+
+def _refuse_alike(aggregates: Aggregates) -> None:
+    """Refuse two spellings of one region or origin: each would have gaps where the other is written."""
+    for kind in ("region", "origin"):
+        if pairs := alike(aggregates.names[kind]):
+            raise refused("the files", f"{kind}s {'; '.join(pairs[:5])}", "write one name in all rows")
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -27,6 +27,7 @@ from carbonroute.carbon.grid import (
 from carbonroute.carbon.quality import TINY_G_PER_KWH, copies, standstills
 from carbonroute.carbon.refusals import irregular, require_size, step_change
 from carbonroute.carbon.rules import Rules, Step, step_of, until_next
+from carbonroute.errors import alike
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import common_step_us, span_text
 from carbonroute.files.times import EPOCH
@@ -155,7 +156,7 @@ def describe(
     counted, duplicates = _row_counts(rows, again), Duplicates.of(rows, again)
     findings = _row_findings(table, timed, rows, counted, duplicates, gap_us, step)
     partial, some = (0, []) if rules.step.until_next else hours_in_part(rows)
-    findings += some
+    findings += some + _alike_findings(zones)
     if g_per_kwh is not None:
         findings += level_findings(rows, g_per_kwh)
     lone = lone_spikes(hours.values)
@@ -195,6 +196,7 @@ def describe_complete(complete: CompleteHours, *, in_grams: bool, unit: str | No
         return None
     step, hours = Step.parse("1h"), HourlyValues(complete.zones, complete.start, complete.values)
     by_zone, findings = describe_hours(hours, HOURS_PER_DAY, lone)
+    findings += _alike_findings(hours.zones)
     nothing = np.zeros(len(hours.zones), dtype=np.int64)
     counted = _table(
         hours.zones, {"rows": nothing + len(hours.values), **dict.fromkeys(_ROW_FAULTS, nothing)}
@@ -390,6 +392,10 @@ def _levels(hours: HourlyValues, level: Moments) -> dict[str, Any]:
         "lowest_hour_utc": lowest,
         "highest_hour_utc": highest,
     }
+
+
+def _alike_findings(zones: Iterable[str]) -> list[str]:
+    return [f"zones {pair}: one zone under two names?" for pair in alike(zones)]
 
 
 def _gap_findings(hours: HourlyValues, column: Array | Any, begin: Any, length: Any) -> list[str]:
