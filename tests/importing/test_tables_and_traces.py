@@ -478,3 +478,16 @@ def test_two_spellings_of_a_region_are_refused_before_their_gaps(
 
     with pytest.raises(InputError, match=f"{kind}s .*(alone|look the same).*write one name in all rows"):
         imported(hourly_rows(tmp_path / "t.csv", f"time,{kind},requests", row, 6))
+
+
+@pytest.mark.parametrize("header", ["date,time,region,requests", "date,time,path,status,latency_ms"])
+def test_times_of_day_beside_their_dates_are_refused_before_their_gaps(header: str, tmp_path: Path) -> None:
+    cells = "eu,{n}" if "requests" in header else "/v1/chat,200,{n}"
+    rows = [f"2026-11-{1 + n // 24:02d},{n % 24:02d}:00:00,{cells.format(n=n)}" for n in range(48)]
+    path = logs.write(tmp_path / "t.csv", [header, *rows])
+    with pytest.raises(InputError, match="dates stand in column 'date', and times of day in 'time'"):
+        imported(path)
+    joined = logs.write(
+        tmp_path / "j.csv", [header.partition(",")[2], *(row.replace(",", "T", 1) for row in rows)]
+    )
+    assert imported(joined).rates.hours == 48

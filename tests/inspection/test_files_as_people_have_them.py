@@ -920,3 +920,35 @@ def test_a_zone_that_only_looks_like_that_of_the_file_is_named_as_the_file_spell
         tmp_path, text, small.WIDE, (zone[0], f'name = "A"\nzone = {spelled[1]}\n')
     )
     assert resolve(load(scenario)).carbon.g_per_kwh[0].tolist() == [400, 50]
+
+
+@pytest.mark.parametrize("form", ["{hour:02}:00", "{hour}:00", "{hour:02}:00:00", "{hour:02}:00:00.000"])
+@pytest.mark.parametrize("header", ["date,time,DE,FR", "date,start,end,DE", "day,clock,carbon intensity"])
+def test_times_of_day_beside_their_dates_are_named_and_read_once_joined(
+    form: str, header: str, tmp_path: Path
+) -> None:
+    def text(between: str, head: str) -> str:
+        rows = []
+        for n in range(48):
+            day, of_day, end = (
+                f"2021-01-{1 + n // 24:02}",
+                form.format(hour=n % 24),
+                form.format(hour=(n + 1) % 24),
+            )
+            ends = f"{end}," if "end" in header else ""
+            rows.append(
+                f"{day}{between}{of_day},{ends}" + ",".join(["300"] * (header.count(",") - 1 - bool(ends)))
+            )
+        return "\n".join([head, *rows]) + "\n"
+
+    with pytest.raises(InputError, match=r"dates stand in column .*, and times of day in .*: join the two"):
+        inspected(tmp_path, text(",", header))
+    if form.startswith("{hour:02}") and "end" not in header:
+        joined = inspected(tmp_path, text("T", header.partition(",")[2]), kind="carbon")
+        assert joined.quantities["step"] == "1h"
+
+
+def test_a_date_in_each_row_needs_no_time_of_day(tmp_path: Path) -> None:
+    rows = "".join(f"2021-01-{day:02},DE,{300 + day},12:00\n" for day in range(1, 29))
+    found = inspected(tmp_path, "date,zone,carbon_intensity,printed\n" + rows)
+    assert found.quantities["step"] == "1d"

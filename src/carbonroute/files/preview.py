@@ -180,6 +180,23 @@ class Preview:
         return tuple(sorted(times, key=lambda name: not TIME.search(name)))
 
     @cached_property
+    def date_and_time(self) -> tuple[str, str] | None:
+        """The column of dates and that of times of day, where a time stands in two; else None."""
+        dates = self.dates
+        if not dates:
+            return None
+        of_day = (name for name in self.names if _is_time_of_day(self.first(name)))
+        return next(((dates[0], name) for name in of_day), None)
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """The columns of times, if all of them are dates and the first has one in several rows; else none."""
+        first = [self.first(name) for name in self.times]
+        if not first or first[0].n_unique() == len(self.rows):
+            return ()
+        return self.times if all(each.cast(pl.String).str.len_chars().max() == 10 for each in first) else ()
+
+    @cached_property
     def numbers(self) -> tuple[str, ...]:
         """The columns of numbers."""
         return tuple(
@@ -367,6 +384,13 @@ def _may_be_number(entry: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_time_of_day(column: pl.Series) -> bool:
+    known = _known(column)
+    if column.dtype != pl.String or not len(known):
+        return False
+    return bool(known.str.contains(r"^\s*[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?\s*$").all())
 
 
 def _is_number(column: pl.Series) -> bool:

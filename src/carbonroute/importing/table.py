@@ -60,6 +60,26 @@ def time_column(preview: Preview, settings: ImportSettings) -> str | None:
     return next(iter([*preview.times, *common, *numeric]), None)
 
 
+def required_time_column(preview: Preview, settings: ImportSettings, file_name: str) -> str:
+    """Return the column of times.
+
+    Raises
+    ------
+    InputError
+        If there is none, or times of day stand in another column than their dates.
+    """
+    time = time_column(preview, settings)
+    if time is None:
+        problem = f"has no column of times: {preview.listed}"
+        raise refused(file_name, problem, "state it: --field time=COLUMN")
+    if (parts := preview.date_and_time) is not None and time in parts:
+        problem = f"dates stand in column {parts[0]!r}, and times of day in {parts[1]!r}"
+        raise refused(
+            file_name, problem, "one column of times is expected, such as 2026-11-01T05:00: join the two"
+        )
+    return time
+
+
 def names_requests(preview: Preview) -> bool:
     """Whether a column of numbers is called as numbers of requests are."""
     return any(NAMES["requests"].fullmatch(name) for name in preview.numbers)
@@ -96,10 +116,7 @@ class RequestTable(Format):
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of all rows."""
         settings, preview = aggregates.settings, file.table()
-        time = time_column(preview, settings)
-        if time is None:
-            problem = f"has no column of times: {preview.listed}"
-            raise refused(file.name, problem, "state it: --field time=COLUMN")
+        time = required_time_column(preview, settings, file.name)
         names = [name for name in preview.names if name != time]
         roles = chosen(names, _ROLES, settings, file.name)
         is_long = any(role in roles for role in ("requests", "p50", "p90", "p95", "p99", "power"))

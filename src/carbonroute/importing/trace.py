@@ -22,7 +22,7 @@ from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role, TimeUnit
 from carbonroute.importing.stamps import Clock
-from carbonroute.importing.table import time_column
+from carbonroute.importing.table import required_time_column, time_column
 
 _ROLES: tuple[Role, ...] = (
     "prompt_tokens",
@@ -74,11 +74,7 @@ class Trace(Format):
             raise refused(
                 file.name, "is no table", "a table with a header is expected (.csv, .jsonl, .parquet)"
             )
-        time = time_column(preview, settings)
-        if time is None:
-            raise refused(
-                file.name, f"has no column of times: {preview.listed}", "state it: --field time=COLUMN"
-            )
+        time = required_time_column(preview, settings, file.name)
         roles = self._roles(preview.names, time, settings, file.name)
         if _OF_NGINX & set(preview.names) and settings.service_unit is None:
             settings = replace(settings, service_unit="s")

@@ -146,11 +146,14 @@ def _refuse_times(file: Preview, kind: Kind | None, *, is_carbon: bool) -> None:
     `is_carbon`: whether it is read as carbon, whose times may be numbers.
     """
     name, numbers = file.file_name, file.numbers
-    dates = [
-        column for column in file.times if file.first(column).cast(pl.String).str.len_chars().max() == 10
-    ]
+    dates = file.dates
+    if (parts := file.date_and_time) is not None:
+        problem = f"dates stand in column {parts[0]!r}, and times of day in {parts[1]!r}"
+        raise refused(
+            name, problem, "one column of times is expected, such as 2024-01-01T05:00: join the two"
+        )
     hours = [column for column in numbers if _HOUR.fullmatch(column.strip())]
-    if dates == list(file.times) and dates and hours and file.first(dates[0]).n_unique() < len(file.rows):
+    if dates and hours:
         problem = f"dates stand in column {dates[0]!r}, and hours in {hours[0]!r}"
         remedy = "one column of times is expected, such as 2024-01-01T05:00; hours from 1 to 24 end at them"
         raise refused(name, problem, f"{remedy}: stamp = 'end'")
