@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 STEPS = (1.0, 1.25, 1.5, 2.0, 3.0, np.inf)
 
@@ -118,6 +119,27 @@ def test_headroom_says_who_loses_most_and_where_there_is_no_limit() -> None:
     said = looking.words(drawn("headroom"))
     assert "1× 1.25× 1.5× 2× 3× ∞" in said
     assert CLAIRVOYANT_NOTE in said
+
+
+def test_headroom_has_an_interval_at_each_value_of_several_runs() -> None:
+    table = by_headroom(2)
+    ends = {
+        f"{name}_{end}": pl.col(name) + away
+        for name in ("carbon_reduction_pct", "slo_violation_pct")
+        for end, away in (("low", -1.5), ("high", 2.5))
+    }
+    ax = headroom.draw(table.with_columns(**ends))
+    for panel, name in zip(ax.child_axes, ("carbon_reduction_pct", "slo_violation_pct"), strict=True):
+        drawn_ends = np.concatenate(
+            [bars.get_segments() for bars in panel.collections if isinstance(bars, LineCollection)]
+        )
+        expected = table.sort("policy", "headroom")[name].to_numpy()
+        assert drawn_ends[:, 0, 0].tolist() == [*range(len(STEPS))] * 2
+        np.testing.assert_allclose(drawn_ends[:, :, 1], expected[:, np.newaxis] + [-1.5, 2.5])
+    assert "95 % confidence interval" in looking.words(ax)
+    looking.assert_legible(ax)
+    of_one_run = headroom.draw(table.with_columns(**{name: pl.lit(None, pl.Float64) for name in ends}))
+    assert "confidence interval" not in looking.words(of_one_run)
 
 
 def test_headroom_shows_each_policy_s_values_at_their_places() -> None:

@@ -61,6 +61,10 @@ def draw(headroom: pl.DataFrame, ax: Axes | None = None) -> Axes:
     legend = [style.marker_handle(line=True) for style in styles.values()]
     if headroom["rejected_pct"].max():
         legend.append(Line2D([], [], color=MUTED, label="of them, rejected", **REJECTED))
+    if f"{measure.reduction}_low" in headroom.columns and headroom[f"{measure.reduction}_low"].count():
+        legend.append(
+            Line2D([], [], color=MUTED, linestyle="none", marker="|", label="95 % confidence interval")
+        )
     return grid.area.finish(_title(headroom), [legend], clairvoyant_note(headroom))
 
 
@@ -72,6 +76,9 @@ def _curve(ax: Axes, rows: pl.DataFrame, column: str, steps: list[float], style:
     finite = np.isfinite(rows["headroom"].to_numpy())
     ax.plot(places[finite], values[finite], color=style.colour, linestyle=style.line, **style.of_markers)
     ax.plot(places[~finite], values[~finite], color=style.colour, linestyle="none", **style.of_markers)
+    if f"{column}_low" in rows.columns:
+        low, high = (rows[f"{column}_{end}"].cast(pl.Float64).to_numpy() for end in ("low", "high"))
+        ax.vlines(places, low, high, color=style.colour, linewidth=0.8)
     # How fast the last step is made, nobody knows.
     if not finite[-1]:
         ax.plot(places[-2:], values[-2:], color=style.colour, linewidth=0.6, linestyle=(0, (1, 2)))
