@@ -20,6 +20,7 @@ from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.inspection import Inspection, Kind, inspect_file
 from carbonroute.scenario import Inputs, load, resolve
+from carbonroute.units import G_PER_KWH
 from helpers import samples, small
 from helpers.mutations import filled
 from inspection.test_suggestions import CARBON, TRAFFIC, with_rules
@@ -952,3 +953,26 @@ def test_a_date_in_each_row_needs_no_time_of_day(tmp_path: Path) -> None:
     rows = "".join(f"2021-01-{day:02},DE,{300 + day},12:00\n" for day in range(1, 29))
     found = inspected(tmp_path, "date,zone,carbon_intensity,printed\n" + rows)
     assert found.quantities["step"] == "1d"
+
+
+@pytest.mark.parametrize(
+    ("row", "unit"),
+    [(",lb/MWh,lb/MWh", "lb/MWh"), ("UTC,[gCO2eq/kWh],kgCO2/MWh", "g/kWh"), (",g/kWh,lb/MWh", None)],
+)
+def test_units_in_a_row_below_the_header_are_read_and_the_file_without_it_too(
+    row: str, unit: str | None, tmp_path: Path
+) -> None:
+    healthy = wide("time,A,B", lambda hour: f"{300 + hour},{50 + hour}")
+    header, _, rest = healthy.partition("\n")
+    found = inspected(tmp_path, f"{header}\n{row}\n{rest}")
+    assert "the first row states units" in said(found)
+    assert "delete its line" in said(found)
+    stated = settings_of(found)["unit"]
+    assert stated == unit if unit else stated.startswith("TODO")
+    with pytest.raises(InputError, match="line 2, time"):
+        read(tmp_path, filled(found.suggestion), ("hours = 6", "hours = 24"))
+    assert "the first row" not in said(inspected(tmp_path, healthy))
+    carbon = read(tmp_path, filled(found.suggestion), ("hours = 6", "hours = 24")).carbon
+    assert carbon.g_per_kwh[0].tolist() == pytest.approx(
+        [300 * G_PER_KWH[unit or "g/kWh"], 50 * G_PER_KWH[unit or "g/kWh"]]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Self
@@ -291,6 +291,15 @@ def unit_columns(table: pl.DataFrame) -> dict[str, dict[str, str]]:
     return columns
 
 
+def units_below(table: pl.DataFrame, values: Sequence[str]) -> dict[str, str]:
+    """Return the unit that the first row states for each column of values; none if it has a value."""
+    if table.is_empty() or any(table[name].dtype != pl.String for name in values):
+        return {}
+    units = {name: unit_of(text) for name in values if (text := table[name][0] or "")}
+    known = {name: unit for name, unit in units.items() if unit is not None}
+    return known if known and len(known) == len(units) else {}
+
+
 def states_unit(column: pl.Series) -> bool:
     """Whether the first entry of a column that is not empty states a unit."""
     known = column.drop_nulls()
@@ -335,6 +344,12 @@ class StatedUnit:
             Of a wide table, what the columns of one series for each zone end with; of a long one None.
         """
         headers = {name: unit for name in values if (unit := unit_of(name))}
+        if not headers and (below := units_below(table, values)):
+            of_row = cls(None, {"unit": UNIT})
+            if len({G_PER_KWH[unit] for unit in below.values()}) == 1:
+                of_row = cls(unit := next(iter(below.values())), {"unit": unit})
+            said = f"the first row states units ({', '.join(dict.fromkeys(below.values()))}) and no values"
+            return replace(of_row, findings=[f"{said}: delete its line, which a scenario refuses"])
         columns = unit_columns(table.select(words))
         entries = [unit for stated in columns.values() for unit in stated.values()]
         units = list(dict.fromkeys([*headers.values(), *entries]))
