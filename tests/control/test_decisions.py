@@ -288,3 +288,13 @@ def test_a_head_that_is_behind_is_no_loss_and_another_one_is(tmp_path: Path) -> 
     place.write_text("{")
     with pytest.raises(RunFolderError, match=f"{HEAD} is damaged"):
         DecisionJournal(tmp_path, head(inputs), durable=True)
+
+
+def test_files_that_are_missing_at_the_beginning_are_counted(tmp_path: Path) -> None:
+    inputs = inputs_of(policies=[{"use": "latency-first"}], traffic=FEW, horizon={"hours": 25})
+    with written(inputs, tmp_path / "j") as open_journals:
+        run(inputs, journals=open_journals)
+    (folder,) = journals(tmp_path)
+    (folder / "decisions-1970-01-01.jsonl").unlink()
+    with pytest.raises(RunFolderError, match=r"24 records are missing before it.*name another folder"):
+        list(records(folder))

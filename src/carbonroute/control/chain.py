@@ -176,6 +176,12 @@ def _in_files(folder: Path, *, last_file: bool) -> Iterator[tuple[str, int, Deci
                 record, digest = _read(line, place)
                 if last_file and number == 1 and not prev:
                     seq, prev = record.seq, record.prev
+                if not prev and record.seq > 0 and number == 1:
+                    problem = (
+                        f"{record.seq:,} records are missing before it: a journal needs all of its files"
+                    )
+                    remedy = "put them back; or name another folder, and the records begin again there"
+                    raise RunFolderError(f"{place}: {problem}; {remedy}")
                 if (record.seq, record.prev) != (seq, prev):
                     problem = f"record {record.seq} follows another than the one before it"
                     raise RunFolderError(f"{place}: {problem}; take the journal from where it was written")
