@@ -214,21 +214,33 @@ def scrape(path: Path, name: str, values: list[float], kind: str = "", behind: s
     return logs.write(path, [*([f"# TYPE {name} {kind}"] if kind else ()), *lines])
 
 
-@pytest.mark.parametrize("name", ["nv_inference_request_success", "tgi_request_success"])
+@pytest.mark.parametrize("name", ["nv_inference_request_success", "tgi_request_success", "requests"])
 def test_a_counter_whose_name_does_not_say_so_is_no_number_per_step(name: str, tmp_path: Path) -> None:
     typed = scrape(tmp_path / "typed.txt", name, [100, 110, 130], "counter")
     assert hourly(imported(typed)) == [10.0, 20.0]
+    if name == "requests":
+        return
     bare = scrape(tmp_path / "bare.txt", name, [100, 110, 130])
     answer = logs.prometheus(tmp_path / "p.json", [({"__name__": name, "region": "eu"}, [100, 110, 130])])
     for path in (bare, answer):
-        with pytest.raises(InputError, match=rf"{name} never falls.*--values counter, or count"):
-            imported(path)
-        assert hourly(imported(path, values="counter")) == [10.0, 20.0]
+        assert hourly(imported(path)) == [10.0, 20.0]
         assert hourly(imported(path, values="count")) == [100.0, 110.0, 130.0]
 
 
-@pytest.mark.parametrize("values", [[100, 110, 90], [100, 100, 100]])
-def test_values_that_fall_or_stay_are_those_of_steps_whatever_their_name(
+@pytest.mark.parametrize("values", [[0, 5, 9], [10, 50, 100], list(range(1000, 1024))])
+def test_values_of_another_name_that_rise_as_none_per_step_do_are_asked_about(
+    values: list[int], tmp_path: Path
+) -> None:
+    labels = {"__name__": "requests_seen", "region": "eu"}
+    path = logs.prometheus(tmp_path / "p.json", [(labels, values)])
+    with pytest.raises(InputError, match=r"requests_seen never falls.*--values counter, or count"):
+        imported(path)
+    assert sum(hourly(imported(path, values="counter"))) == values[-1] - values[0]
+    assert sum(hourly(imported(path, values="count"))) == sum(values)
+
+
+@pytest.mark.parametrize("values", [[100, 110, 90], [100, 100, 100], [100, 110, 130]])
+def test_values_that_fall_or_rise_a_little_are_those_of_steps_whatever_their_name(
     values: list[int], tmp_path: Path
 ) -> None:
     labels = {"__name__": "requests_by_hour", "region": "eu"}

@@ -23,7 +23,8 @@ from carbonroute.importing.roles import NAMES, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role, Values
 from carbonroute.units import US_PER_S
 
-_COUNTS = re.compile(r"_(total|count|bucket)$")
+#: The last two are counters of Triton, TGI and Envoy.
+_COUNTS = re.compile(r"_(total|count|bucket|success|completed)$")
 #: Names of rates, such as ``job:http_requests:rate5m`` and ``requests_per_second``.
 _RATE = re.compile(r"(^|[:_])(i?rate(\d+[smhd])?|rps|qps|per_s(ec(ond)?)?)($|[:_])", re.I)
 _REQUESTS = re.compile(r"request|query|queries|calls|hits|responses|completions", re.I)
@@ -36,6 +37,8 @@ _POWER = re.compile(r"watt|power_usage|power_draw|power", re.I)
 _MOST_RESETS, _RESET_TO = 0.05, 0.5
 #: Up to this share of falls, all to less than half, values may be either: the user is asked.
 _ASKED_RESETS = 0.25
+#: Asked is a metric of another name that never falls in so many samples, or rises to so many times its first.
+_FEWEST_SAMPLES, _LEAST_RISE = 24, 10.0
 #: Above, a time stamp is in ms, as Prometheus's own text format has it; others have seconds.
 _MOST_SECONDS = 1e11
 #: Labels by which servers of Prometheus that measure the same tell themselves apart.
@@ -237,7 +240,7 @@ def meaning(name: str, group: Sequence[MetricSeries], settings: ImportSettings, 
     if not counts and _RATE.search(name):
         return "rate"
     falls = _falls(group)
-    if falls is None or falls > _ASKED_RESETS or not (counts or _rises(group)):
+    if falls is None or falls > _ASKED_RESETS or not (counts or _rises_long(group)):
         return "count"
     if counts and falls <= _MOST_RESETS:
         return "counter"
@@ -263,9 +266,14 @@ def _falls(group: Sequence[MetricSeries]) -> float | None:
     return falls / steps if steps else 0.0
 
 
-def _rises(group: Sequence[MetricSeries]) -> bool:
-    """Whether values rise in some step."""
-    return any(later > earlier for series in group for earlier, later in pairwise(series.values))
+def _rises_long(group: Sequence[MetricSeries]) -> bool:
+    """Whether some series rises for so long, or by so much, as no requests per step do."""
+    known = [[value for value in series.values if not math.isnan(value)] for series in group]
+    return any(
+        values[-1] > values[0] and (len(values) >= _FEWEST_SAMPLES or values[-1] >= _LEAST_RISE * values[0])
+        for values in known
+        if values
+    )
 
 
 def seconds(stamp: float) -> float:
