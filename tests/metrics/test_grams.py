@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from carbonroute.analysis import headroom
+from carbonroute.cli.results import print_run
 from carbonroute.metrics import simulation_results
 from carbonroute.runs import Result, run
 from carbonroute.scenario import Scenario
@@ -83,6 +87,16 @@ def test_what_is_possible_in_grams_does_not_survive_where_grams_rise(idle: Resul
     assert hybrid["emissions_reduction_pct"] < 0
     assert hybrid["survives_pct"] == 0
     assert rows(idle)["Latency-First"]["survives_pct"] is None  # nothing is possible
+
+
+def test_the_caption_speaks_of_what_survives_where_the_table_does(idle: Result) -> None:
+    policies = idle.tables.policies.with_columns(survives_pct=pl.lit(None, pl.Float64))
+    without = replace(idle, tables=replace(idle.tables, policies=policies))
+    for result, survives in ((idle, True), (without, False)):
+        shown = io.StringIO()
+        print_run(Console(file=shown, width=160), result)
+        assert ("Survives" in shown.getvalue()) is survives
+        assert ("and the share that survives" in shown.getvalue()) is survives
 
 
 def test_no_sentence_mixes_the_two_baselines(idle: Result) -> None:

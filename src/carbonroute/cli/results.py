@@ -92,7 +92,8 @@ def _baselines(policies: pl.DataFrame) -> Iterator[str]:
     """Yield the references of the reductions of a queued run."""
     if _known(policies, SAME_CAPACITY):
         measure, row = measure_of(policies), policies.row(0, named=True)
-        limits = f" Unlimited, limited, and the share that survives: against {row['baseline']}."
+        survives = ", and the share that survives" * _known(policies, "survives_pct")
+        limits = f" Savings unlimited and limited{survives}: against {row['baseline']}."
         yield (
             f"Reduction: of {measure.name} per served request, against {row[SAME_CAPACITY]}."
             f"{limits if _known(policies, measure.unlimited) else ''}"
