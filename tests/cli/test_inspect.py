@@ -148,7 +148,7 @@ def _log(folder: Path) -> Path:
 
 
 def _answer(folder: Path) -> Path:
-    values = [[1793491200 + 3600 * n, str(400 + n % 7)] for n in range(6)]
+    values = [[1793491200 + 3600 * n, str(400 + 3 * n % 7)] for n in range(6)]
     series = {"metric": {"__name__": "requests", "region": "eu"}, "values": values}
     content = {"status": "success", "data": {"resultType": "matrix", "result": [series]}}
     (folder / "prom.json").write_text(json.dumps(content), encoding="utf-8")

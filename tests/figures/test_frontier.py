@@ -204,6 +204,11 @@ def test_the_title_says_what_is_recommended_or_that_nothing_is() -> None:
     assert title.startswith(
         f"Within 1 % violations, {best['policy']} saves {best['carbon_reduction_pct']:.1f} %"
     )
+    bound = table.row(by_predicate=pl.col("bound"), named=True)
+    assert title.endswith(
+        f"; perfect foresight saves {bound['carbon_reduction_pct']:.1f} % at "
+        f"{bound['slo_violation_pct']:.2f} % violations"
+    )
     none = " ".join(pareto_front.draw(points(recommended=False)).get_title().split())
     assert none == "No policy that a router can run keeps to 1 % violations"
     assert "120 ms P95" in pareto_front.draw(points(max_p95_latency_ms=120.0)).get_title()

@@ -180,7 +180,10 @@ def _title(frontier: pl.DataFrame) -> str:
         return f"No policy that a router can run keeps to {limits}"
     row = best.row(0, named=True)
     bounds = frontier.filter("bound").head(1).rows(named=True)
-    foresight = "".join(f"; perfect foresight {_saves(bound)}" for bound in bounds)
+    late = risk(frontier).column
+    foresight = "".join(
+        f"; perfect foresight {_saves(bound)} at {percent(bound[late], 2)} violations" for bound in bounds
+    )
     return f"Within {limits}, {_name(row)} {_saves(row)}{foresight}"
 
 
