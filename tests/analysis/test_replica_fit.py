@@ -62,11 +62,11 @@ def test_what_is_held_out_is_predicted() -> None:
 
 
 def test_held_out_times_do_not_count() -> None:
-    log = request_log(TRUTH, 0, count=48)
+    log = request_log(TRUTH, 0, count=40)
     nonsense = replace(
         log,
-        first_ms=np.where(np.arange(48) < 24, log.first_ms, 9e9),
-        last_ms=np.where(np.arange(48) < 24, log.last_ms, 9.1e9),
+        first_ms=np.where(np.arange(40) < 20, log.first_ms, 9e9),
+        last_ms=np.where(np.arange(40) < 20, log.last_ms, 9.1e9),
     )
     for options in ({"step": STEP, "kv_cache_tokens": 41_408}, {}):
         right, wrong = (fit_log(one, options) for one in (log, nonsense))
@@ -173,7 +173,7 @@ def test_load_is_that_of_the_replicas() -> None:
     ],
 )
 def test_what_cannot_be_fitted_is_refused(count: int, options: dict[str, Any], words: str) -> None:
-    log = request_log(TRUTH, 0, count=48)
+    log = request_log(TRUTH, 0, count=40)
     with pytest.raises(InputError, match=words):
         fit_log(log.until(count), options)
 

@@ -38,7 +38,7 @@ PAD_PT = 4.0
 GAP_PT = 5.0
 LINE_SPACING = 1.2
 PT_PER_IN = 72.0
-#: A name that is wider is cut, to a width that rows, columns and legends hold on one line. Names of the package are not.
+#: A name that is wider is cut, to a width that rows and legends hold on one line; no policy's own name is.
 LONGEST_NAME_PT = 200.0
 _CUT_NAME_PT = 105.0
 _SURELY_SHORT = 16
