@@ -24,6 +24,8 @@ MAX_FAULTS = 50
 _MAX_CHARACTERS = 500
 #: Known words that are compared with an unknown one.
 _MAX_COMPARED = 200
+#: Fewer are compared as a reader would.
+_MAX_READ = 50
 
 
 class CarbonrouteError(Exception):
@@ -193,7 +195,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
     """
     names = [shortened(name) for name in known]
-    near = [name for name in names if _read_as(name) == _read_as(word)]
+    sought = _read_as(word)
+    near = [name for name in names if _read_as(name) == sought] if len(names) <= _MAX_READ else []
     near = near or difflib.get_close_matches(shortened(word), names[:_MAX_COMPARED], n=1)
     question = f"did you mean {near[0]!r}? " if near else ""
     if near and near[0] != word and near[0].isprintable() and _composed(near[0]) == _composed(word):

@@ -181,7 +181,11 @@ BAD_WITH_GAPS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "names of another kind": (
         MATRIX.lower(),
-        ("4 faults", "row 'West': missing; did you mean 'west'?", "column 'A': missing; Known: a, b"),
+        (
+            "4 faults",
+            "row 'West': missing; did you mean 'west'?",
+            "column 'A': missing; did you mean 'a'? Known: a, b",
+        ),
     ),
     "no value at all": ("from,A,B\nWest,,\nEast,,\n", ("4 faults", f"line 2, West to A: no value; {UNFIT}")),
     "empty": ("", ("the file is empty",)),
