@@ -79,7 +79,9 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
     "an origin missing": (
         LONG.replace("East", "Esat"), "column 'from': 'East': missing; did you mean 'Esat'?", "Esat", "East",
     ),
-    "a region missing": (LONG.replace("B", "b"), "column 'to': 'B': missing; did you mean 'b'? Known: A, b", "b,", "B,"),
+    "a region missing": (
+        LONG.replace("B", "b"), "column 'to': 'B': missing; did you mean 'b'? Known: A, b", "b,", "B,",
+    ),
     "another unit": (
         LONG.replace("ms", "rtt_s"), "column 'rtt_s' states another unit; milliseconds are expected", "rtt_s",
         "rtt_ms",
