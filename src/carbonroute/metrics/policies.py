@@ -87,10 +87,12 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
     baseline, limit_pct = comparison.baseline, pct(scenario.limits.violations)
     workloads = [workload.name for workload in scenario.workloads]
     p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
+    worst = [slo.worst(workloads, outcome) for outcome in outcomes]
+    worst_p95_ms = _p95_ms(workloads, outcomes, [name for name, _ in worst])
     results: list[dict[str, Any]] = []
-    for outcome, p95_latency_ms in zip(outcomes, p95_ms, strict=True):
+    for place, (outcome, p95_latency_ms) in enumerate(zip(outcomes, p95_ms, strict=True)):
         violations = share_pct(outcome.violations, outcome.requests)
-        name, most = slo.worst(workloads, outcome)
+        name, most = worst[place]
         viable = slo.keeps(most if scenario.limit_per == "workload" else violations, limit_pct)
         results.append(
             {
@@ -115,7 +117,7 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
                 slo.WORST_PCT: most,
                 slo.PER: scenario.limit_per,
                 UNLIMITED_WORST_PCT: _unlimited_worst(workloads, outcome, comparison),
-                slo.WORST_P95: _p95_ms(workloads, outcome, name),
+                slo.WORST_P95: worst_p95_ms[place],
             }
         )
     for row, name in zip(results, _dominated_by(results), strict=True):
@@ -123,11 +125,17 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
     return results
 
 
-def _p95_ms(workloads: Sequence[str], outcome: Outcome, name: str | None) -> float | None:
-    """Return the 95th percentile of a workload's latency, ms; None where none of it was served."""
-    if name is None or not outcome.served[:, index := workloads.index(name)].any():
-        return None
-    return quantiles([outcome.latency], 0.95, index)[0]
+def _p95_ms(
+    workloads: Sequence[str], outcomes: Sequence[Outcome], names: Sequence[str | None]
+) -> list[float | None]:
+    """Return the P95 latency of a workload under each policy, ms; None where none of it was served."""
+    p95_ms: list[float | None] = [None] * len(outcomes)
+    of_each = [None if name is None else workloads.index(name) for name in names]
+    for index in range(len(workloads)):
+        of = [i for i, one in enumerate(outcomes) if of_each[i] == index and one.served[:, index].any()]
+        for place, value in zip(of, quantiles([outcomes[i].latency for i in of], 0.95, index), strict=True):
+            p95_ms[place] = value
+    return p95_ms
 
 
 def _unlimited_worst(workloads: Sequence[str], outcome: Outcome, comparison: Comparison) -> float | None:
