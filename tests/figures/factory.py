@@ -90,7 +90,7 @@ def make(size: Size | None = None, **changes: Any) -> Tables:
         latency_cdf=_cdf(rng, policies),
         carbon=_carbon(size, rng, names["Region"]),
         rtt=_rtt(rng, names["Origin"], names["Region"]),
-        saving=_saving(size, names["Policy"]),
+        saving=_saving(size, names["Policy"], names["Workload"]),
         overview=pl.DataFrame(
             {
                 "scenario": [names["Policy"][0]],
@@ -211,7 +211,7 @@ def _fresh(count: int) -> dict[str, pl.Series]:
     return {name: pl.Series([None] * count, dtype=pl.Float64) for name in names}
 
 
-def _saving(size: Size, names: list[str]) -> pl.DataFrame:
+def _saving(size: Size, names: list[str], workloads: list[str]) -> pl.DataFrame:
     """Make the steps of a saving: two runs of the same size and kind differ by their seed."""
     kg = 0.0123 * (1 + size.seed / 7) * {"huge": 1e9, "tiny": 1e-6}.get(size.saving, 1.0)
     shares = {"more": (1, 1.4, 0.9, 1.1), "nothing": (0, 0, 0, 0), "first only": (1,)}.get(
@@ -227,8 +227,12 @@ def _saving(size: Size, names: list[str]) -> pl.DataFrame:
             "total_kg": [kg * share for share in shares],
             "saved_pct": [None if size.saving == "nothing" else 100.0 * (1 - share) for share in shares],
             "slo_violation_pct": [0.0, 1.25, 100.0, None][: len(shares)],
+            "worst_workload": [workloads[-1], workloads[-1], workloads[0], None][: len(shares)],
+            "worst_violations_pct": [0.0, 8.5, 100.0, None][: len(shares)],
         },
-        schema_overrides={"total_kg": pl.Float64, "saved_pct": pl.Float64, "slo_violation_pct": pl.Float64},
+        schema_overrides=dict.fromkeys(
+            ("total_kg", "saved_pct", "slo_violation_pct", "worst_violations_pct"), pl.Float64
+        ),
     )
 
 

@@ -369,6 +369,12 @@ def test_bubbles_of_the_legend_differ_in_size(latencies_ms: list[float]) -> None
     assert all(bigger - smaller >= 1 for smaller, bigger in pairwise(sizes))
 
 
+def test_a_step_says_who_is_late_where_that_differs_from_all_requests() -> None:
+    said = looking.words(draw("saving_steps", factory.make(workloads=2)))
+    assert "1.25 % violations, of Workload-2 8.50 %" in said
+    assert "Workload-1" not in said
+
+
 @pytest.mark.parametrize("name", ["tradeoff_curve", "bubble_tradeoff", "carbon_savings_bar"])
 def test_the_limit_is_the_tables(name: str) -> None:
     data = tables("study")

@@ -36,6 +36,7 @@ from carbonroute.figures.style import (
     text_pt,
 )
 from carbonroute.figures.ticks import number_ticks
+from carbonroute.metrics import slo
 from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.saving import compared
 
@@ -110,13 +111,22 @@ def _bars(ax: Axes, saving: pl.DataFrame, totals: Array, before: Array) -> None:
 
 
 def _labels(saving: pl.DataFrame) -> list[str]:
-    """Name a step, its policy where that is called otherwise, and how many requests it serves too late."""
+    """Name a step, its policy where that is called otherwise, and how many requests it serves too late.
+
+    Those of its worst workload stand below where they differ.
+    """
     labels = []
     for row in saving.rows(named=True):
         step, policy, late = one_line(row["step"]), one_line(row["policy"]), row["slo_violation_pct"]
         said = set(_WORD.findall(policy.casefold())) <= set(_WORD.findall(step.casefold()))
-        name = (step if said else f"{step} ({policy})") + DAGGER * row["clairvoyant"]
-        labels.append(fold(name) + ("" if late is None else f"\n{percent(late, 2)} violations"))
+        lines = [fold((step if said else f"{step} ({policy})") + DAGGER * row["clairvoyant"])]
+        if late is not None:
+            lines.append(f"{percent(late, 2)} violations")
+            most = row.get(slo.WORST_PCT)
+            if most is not None and percent(most, 2) != percent(late, 2):
+                lines[-1] += ","
+                lines.append(fold(f"of {one_line(row[slo.WORST])} {percent(most, 2)}"))
+        labels.append("\n".join(lines))
     return labels
 
 
