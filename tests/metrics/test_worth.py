@@ -164,7 +164,7 @@ def test_little_is_hardly_worth_it_and_nothing_is_not(scenario: Scenario) -> Non
 
 
 def test_doubt_about_the_limit_is_told(scenario: Scenario) -> None:
-    doubt = "Whether it stays within the limit is not beyond doubt."
+    doubt = "Whether Far stays within the limit is not beyond doubt."
     assert doubt in said(scenario, NEAR, outcome("Far", 1.0, 20.0, late=4))
     assert doubt not in said(scenario, NEAR, outcome("Far", 1.0, 20.0))
 

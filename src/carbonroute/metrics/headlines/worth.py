@@ -213,6 +213,6 @@ def _sure(evidence: Evidence, most: Row) -> Iterator[str]:
     )  # fmt: skip
     if of_saving.height:
         low, high = of_saving.select("low", "high").row(0)
-        yield f"The saving is {low:z.1f} to {high:z.1f} % at 95 % confidence."
+        yield f"The saving of {most['policy']} is {low:z.1f} to {high:z.1f} % at 95 % confidence."
     if slo.beyond_doubt(most, evidence.intervals) is False:
-        yield "Whether it stays within the limit is not beyond doubt."
+        yield f"Whether {most['policy']} stays within the limit is not beyond doubt."
