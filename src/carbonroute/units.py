@@ -23,7 +23,6 @@ BYTES_PER_GB = 1e9
 GB_PER_GIB = 1.073741824
 US_PER_MS = 1000.0
 G_PER_KG = 1000.0
-M_PER_IN = 0.0254
 
 #: How a scenario spells the unit of a carbon intensity.
 CarbonUnit = Literal[

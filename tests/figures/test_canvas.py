@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from PIL import Image
 
 from carbonroute.figures.canvas import Canvas
 from carbonroute.figures.layout import _is_within, text_width
@@ -62,21 +60,6 @@ def test_a_page_takes_memory_when_it_is_drawn() -> None:
     canvas.draw()
     drawn: Any = canvas
     assert np.asarray(drawn.buffer_rgba()).shape == (100, 200, 4)
-
-
-def test_a_png_has_the_pixels_and_the_resolution_that_matplotlib_saves() -> None:
-    figure = Figure(figsize=(2, 1), dpi=100)
-    canvas = Canvas(figure)
-    figure.text(0.1, 0.5, "Zürich")
-    figure.add_axes((0.5, 0.2, 0.4, 0.6)).imshow(np.arange(12).reshape(3, 4), alpha=0.5)
-    figure.patch.set_alpha(0.5)
-    saved = io.BytesIO()
-    with house_style():
-        figure.savefig(saved, format="png")
-        own, theirs = (Image.open(file) for file in (io.BytesIO(canvas.png()), saved))
-    assert (own.mode, own.size, own.info) == (theirs.mode, theirs.size, {"dpi": theirs.info["dpi"]})
-    assert np.array_equal(np.asarray(own), np.asarray(theirs))
-    assert figure.dpi == 100
 
 
 @pytest.mark.parametrize("bold", [False, True])

@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from carbonroute.figures.formatting import printable
 from carbonroute.figures.layout import Drawn, add_footer, add_label_below, clear, figure_of, take_title
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Page
 
-    from carbonroute.figures.canvas import Canvas
     from carbonroute.figures.figure import Figure
     from carbonroute.metrics import Tables
     from carbonroute.runs import Result
@@ -73,10 +72,15 @@ FIGURES: Mapping[str, Figure[...]] = MappingProxyType(
 #: Nothing that differs between two files of the same data: no date, no version.
 METADATA: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
     {
-        "png": {},
+        "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
+)
+
+#: A PNG that is a hundredth larger takes a third less time than by default.
+_OPTIONS: Mapping[Format, Mapping[str, Any]] = MappingProxyType(
+    {"png": {"pil_kwargs": {"compress_level": 3}}}
 )
 
 SYNTHETIC_GEOGRAPHY = "Synthetic geography: where requests come from was drawn, not measured."
@@ -150,15 +154,12 @@ def as_file(page: Page, fmt: Format, *, tagged: bool = False) -> bytes:
     """
     if fmt not in METADATA:
         raise ValueError(f"no format {fmt!r}; there are {', '.join(METADATA)}")
-    if fmt == "png":
-        with house_style():
-            return cast("Canvas", page.canvas).png()
     content = io.BytesIO()
     names = _names_of(page) if fmt == "svg" and not tagged else {}
     for artist in names:
         artist.set_gid(None)
     with house_style():
-        page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]))
+        page.savefig(content, format=fmt, metadata=dict(METADATA[fmt]), **_OPTIONS.get(fmt, {}))
     for artist, name in names.items():
         artist.set_gid(name)
     return content.getvalue()

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 import threading
-import zlib
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.font_manager import FontProperties
-
-from carbonroute.units import M_PER_IN
 
 _MOST_TEXTS = 16384
 #: Of the files too: what is drawn has the very size that it was measured to have.
 _MEASURED_DPI = 300.0
-_RGBA_OF_8_BITS = 8, 6, 0, 0, 0
 
 
 class Canvas(FigureCanvasAgg):
@@ -35,34 +28,6 @@ class Canvas(FigureCanvasAgg):
         finally:
             self._drawing = False
 
-    def png(self) -> bytes:
-        """Return the content of a PNG file of the figure, at the resolution of the style that is in force.
-
-        Its rows are packed as they are: to filter each before, as Pillow does, takes as long as all the
-        rest, and lines and letters on white pack no better for it.
-        """
-        drawn: Any = self  # matplotlib's methods are untyped
-        before, dpi = self.figure.dpi, float(mpl.rcParams["savefig.dpi"])
-        self.figure.dpi = dpi
-        try:
-            self.draw()
-        finally:
-            self.figure.dpi = before
-        pixels = np.asarray(drawn.buffer_rgba())
-        height, width, channels = pixels.shape
-        rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with its filter: none
-        rows[:, 1:] = pixels.reshape(height, -1)
-        per_m = round(dpi / M_PER_IN)
-        return b"".join(
-            (
-                b"\x89PNG\r\n\x1a\n",
-                _chunk(b"IHDR", struct.pack(">II5B", width, height, *_RGBA_OF_8_BITS)),
-                _chunk(b"pHYs", struct.pack(">IIB", per_m, per_m, 1)),
-                _chunk(b"IDAT", zlib.compress(rows.data, level=1)),
-                _chunk(b"IEND", b""),
-            )
-        )
-
     def get_renderer(self) -> RendererAgg:
         """Return what draws the figure, or measures its texts."""
         drawn = self._drawing or self.is_saving()
@@ -73,10 +38,6 @@ class Canvas(FigureCanvasAgg):
             self.renderer = kind(width, height, self.figure.dpi)
             self._lastKey = key
         return self.renderer
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 class _Texts(threading.local):
