@@ -35,7 +35,17 @@ FLOORS = (
 #: What commands share.
 SHARED_BY_COMMANDS = {
     f"cli.{name}"
-    for name in ("drawing", "extra", "imported", "listing", "options", "progress", "results", "terminal")
+    for name in (
+        "console",
+        "drawing",
+        "extra",
+        "imported",
+        "listing",
+        "options",
+        "progress",
+        "results",
+        "terminal",
+    )
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from carbonroute.cli import main
-from carbonroute.cli.app import app
+from carbonroute.cli.app import GROUPS, app
 from carbonroute.cli.commands import COMMANDS, Command
 from helpers.fake_provider import FakeServer, body, half_hours
 from helpers.pages import ROOT
@@ -35,10 +36,42 @@ def test_help_ends_with_examples_and_what_comes_next(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "110")
     assert main([*command.name.split(), "--help"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.replace("\\\n", "").split())
     for example in command.examples:
         assert f"carbonroute {' '.join(example.split())}" in shown
     assert shown.endswith(command.ending.replace("`", ""))
+
+
+def helps() -> Iterator[tuple[list[str], tuple[str, ...], str]]:
+    """Yield the words of each help, its examples, and the text below them."""
+    yield [], (), str(app.help_epilogue)
+    for name, group in GROUPS.items():
+        yield [name], (), str(group.help_epilogue)
+    for command in COMMANDS:
+        yield command.name.split(), command.examples, command.ending
+
+
+@pytest.mark.parametrize(("words", "examples", "ending"), [*helps()])
+@pytest.mark.parametrize("width", [80, 132])
+def test_examples_can_be_copied_whole(
+    words: list[str],
+    examples: tuple[str, ...],
+    ending: str,
+    width: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a shell reads them, with nothing after a backslash; commands within a sentence stand in one line."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main([*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    _, _, below = shown.partition("Examples:")
+    joined = below.replace("\\\n", "").splitlines()
+    pasted = [shlex.split(line) for line in joined if line.startswith("carbonroute ")]
+    assert pasted == [["carbonroute", *shlex.split(example)] for example in examples]
+    for sentence in re.findall(r"`(carbonroute [^`]*)`", ending):
+        assert any(sentence in line for line in shown.splitlines()), sentence
 
 
 @named

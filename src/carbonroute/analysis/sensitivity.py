@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from carbonroute.analysis.frontier import Frontier, explore, feasible, saved_pct
+from carbonroute.analysis.frontier import Frontier, ServiceLimits, explore, feasible, saved_pct
 from carbonroute.analysis.sweep import Choice
 from carbonroute.arrays import Array
 from carbonroute.carbon import Signal
@@ -18,6 +18,7 @@ from carbonroute.control.knowledge import Forecaster, Knowledge
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import slo
 from carbonroute.network import HalfNormal, Jitter
+from carbonroute.runs.sharing import shared_calls
 from carbonroute.scenario import Inputs
 from carbonroute.traffic import Arrivals
 from carbonroute.units import MAX_CARBON_G_PER_KWH, pct
@@ -30,7 +31,9 @@ Change: TypeAlias = Callable[[float], Mapping[str, Any]]
 STEP = 0.1
 
 
-def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None = None) -> pl.DataFrame:
+def sensitivity(
+    frontier: Frontier, progress: Callable[[int, int], None] | None = None, *, workers: int = 1
+) -> pl.DataFrame:
     """Change each input by a tenth, down and up, and evaluate the recommended policy again.
 
     Parameters
@@ -39,6 +42,8 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         With a recommendation.
     progress
         Called with the number of changes done, and of all.
+    workers
+        Processes that share the changes, 1 or more: the table is the same for any number.
 
     Returns
     -------
@@ -63,6 +68,8 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
         If nothing is recommended.
     InputError
         If there is no carbon to save.
+    PolicyError, WorkerError
+        If a policy cannot be sent to another process, or one dies.
     """
     if frontier.recommended is None:
         raise ValueError(f"no policy keeps to {frontier.limits}: there is nothing to vary")
@@ -73,28 +80,26 @@ def sensitivity(frontier: Frontier, progress: Callable[[int, int], None] | None 
     best = frontier.choices[frontier.recommended]
     baselines = (best, *(choice for choice in frontier.tried if not choice.candidate.clairvoyant))
     reference = next(choice for choice in baselines if "baseline" in choice.roles)
+    beliefs = replace(frontier.inputs, forecast=None)
     uninformed = tuple(
-        replace(choice, candidate=replace(choice.candidate, beliefs=frontier.inputs))
-        for choice in (best, reference)
+        replace(choice, candidate=replace(choice.candidate, beliefs=beliefs)) for choice in (best, reference)
     )
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
-    rows = []
-    for done, (name, change, factor) in enumerate(cases, start=1):
-        fields = change(factor)
-        changed = replace(frontier.inputs, **fields)
-        choices = tuple(_informed(baselines, changed)) if "carbon" in fields else baselines
-        again = explore(changed, choices, frontier.limits, with_p95=False)
-        unaware = explore(changed, uninformed, frontier.limits, with_p95=False)
-        rows.append(
-            {
-                "input": name,
-                "change_pct": round(pct(factor - 1), 9),
-                **_compared(again, base),
-                **{f"untold_{column}": value for column, value in _fixed(unaware, base).items()},
-            }
-        )
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for _, change, factor in cases:
+            fields = change(factor)
+            changed = replace(frontier.inputs, **fields)
+            choices = tuple(_informed(baselines, changed)) if "carbon" in fields else baselines
+            candidates = tuple(choice.candidate for choice in choices)
+            yield replace(changed, candidates=candidates), choices, uninformed, frontier.limits, base
+
+    rows: list[dict[str, Any]] = []
+    for figures in shared_calls(_figures, calls(), min(workers, len(cases)), (__name__,)):
+        name, _, factor = cases[len(rows)]
+        rows.append({"input": name, "change_pct": round(pct(factor - 1), 9), **figures})
         if progress:
-            progress(done, len(cases))
+            progress(len(rows), len(cases))
     swing = pl.col("saved_points").abs().max().over("input")
     table = pl.DataFrame(rows, infer_schema_length=None).sort(swing, descending=True, maintain_order=True)
     last = [prefix + name for name in (slo.WORST, slo.WORST_PCT) for prefix in ("", "untold_")]
@@ -114,6 +119,20 @@ def changes(inputs: Inputs) -> Iterator[tuple[str, Change]]:
             yield f"Requests from {origin.name}", partial(_share, index, inputs.origin_share, inputs.arrivals)
     for index, region in enumerate(inputs.scenario.regions):
         yield f"Carbon of {region.name}", partial(_carbon, index, inputs.carbon, inputs.forecast)
+
+
+def _figures(
+    changed: Inputs,
+    choices: tuple[Choice, ...],
+    uninformed: tuple[Choice, ...],
+    limits: ServiceLimits,
+    base: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the figures of the recommended policy, the first of the choices, under changed inputs."""
+    again = explore(changed, choices, limits, with_p95=False)
+    unaware = explore(changed, uninformed, limits, with_p95=False)
+    untold = {f"untold_{column}": value for column, value in _fixed(unaware, base).items()}
+    return {**_compared(again, base), **untold}
 
 
 def _compared(again: Frontier, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,19 +175,22 @@ def _informed(choices: Sequence[Choice], inputs: Inputs) -> Iterator[Choice]:
 
 def _share(origin: int, origin_share: Array, arrivals: Arrivals, factor: float) -> dict[str, Any]:
     """Change the number of requests from an origin; those from all others change in proportion."""
-
-    def changed(expected: Array, axis: int) -> Array:
-        before, whole = expected.take(origin, axis).sum(), expected.sum()
-        after = min(factor * before, whole)
-        factors = np.full(len(origin_share), (whole - after) / (whole - before))
-        factors[origin] = after / before
-        return np.moveaxis(np.moveaxis(expected, axis, -1) * factors, -1, axis)
-
-    expected = arrivals.expected
     return {
-        "origin_share": changed(origin_share, axis=0),
-        "arrivals": replace(arrivals, expected=lambda: changed(expected(), axis=1)),
+        "origin_share": _reweighted(origin_share, origin, factor, axis=0),
+        "arrivals": replace(arrivals, expected=partial(_expected, arrivals, origin, factor)),
     }
+
+
+def _expected(arrivals: Arrivals, origin: int, factor: float) -> Array:
+    return _reweighted(arrivals.expected(), origin, factor, axis=1)
+
+
+def _reweighted(expected: Array, origin: int, factor: float, axis: int) -> Array:
+    before, whole = expected.take(origin, axis).sum(), expected.sum()
+    after = min(factor * before, whole)
+    factors = np.full(expected.shape[axis], (whole - after) / (whole - before))
+    factors[origin] = after / before
+    return np.moveaxis(np.moveaxis(expected, axis, -1) * factors, -1, axis)
 
 
 def _carbon(region: int, signal: Signal, forecast: Forecaster | None, factor: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from cyclopts import App, CycloptsError
 
 from carbonroute.cli.commands import COMMANDS
 from carbonroute.cli.late import import_late
-from carbonroute.cli.terminal import DONE, REFUSED, Printed, console, drop, out, say
+from carbonroute.cli.terminal import DONE, REFUSED, Printed, drop, help_console, out, say
 from carbonroute.cli.usage import as_given, usage_error
 from carbonroute.errors import CarbonrouteError, Ended, Fault, InputError
 
@@ -61,7 +61,7 @@ app = App(
     version=_version,
     help="Carbon-aware routing of requests between regions: its savings, its risks, and their uncertainty.",
     help_epilogue=(
-        "Start with `carbonroute simulate published`, or with your regions: `carbonroute init --help`.\n\n"
+        "Start with `carbonroute simulate published`; `carbonroute init --help` takes your own regions.\n\n"
         "`carbonroute COMMAND --help` has examples."
     ),
     result_action="return_value",
@@ -109,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
                     command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
                 stated = [name for name, value in bound.arguments.items() if value is not None]
                 if "console" in bound.arguments:  # help and version are printed by one
-                    bound.arguments["console"] = console(sys.stdout)
+                    bound.arguments["console"] = help_console()
                 code = command(*bound.args, **bound.kwargs)
                 sys.stdout.flush()
         except CycloptsError as error:

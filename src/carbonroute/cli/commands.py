@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+#: Columns of the narrowest terminal that examples are written for.
+_WIDTH = 79
 _RUNS_CODE = (
     "A scenario that names a policy of its own (use = 'file.py:Class' or 'package.module:Class') has that "
     "file or installed module run for this. With --no-code it is refused instead."
@@ -47,8 +50,26 @@ class Command:
     @property
     def epilogue(self) -> str:
         """Examples and ending as Markdown."""
-        lines = "\n".join(f"carbonroute {example}" for example in self.examples)
+        lines = "\n".join(map(_folded, self.examples))
         return f"Examples:\n\n```\n{lines}\n```\n\n{self.ending}"
+
+
+def _folded(example: str) -> str:
+    r"""Return a whole command in lines that a narrow terminal holds, each but the last ending in a backslash.
+
+    >>> print(_folded("init a-file-with-quite-a-long-name.toml --from published --output somewhere"))
+    carbonroute init a-file-with-quite-a-long-name.toml --from published \
+        --output somewhere
+    """
+    line, *options = re.split(r" (?=--)", f"carbonroute {example}")
+    lines = []
+    for option in options:
+        if len(f"{line} {option} \\") <= _WIDTH:
+            line = f"{line} {option}"
+        else:
+            lines.append(f"{line} \\")
+            line = f"    {option}"
+    return "\n".join([*lines, line])
 
 
 COMMANDS = (
@@ -110,7 +131,7 @@ COMMANDS = (
             "whatif mine.toml --traffic 2x --carbon eu-west-1=+20%",
             "whatif mine.toml --add aws:eu-north-1 --json",
         ),
-        "Next: put a change that is to stay into the scenario, and run `carbonroute simulate`.",
+        "Next: put what is to stay into the scenario, and run `carbonroute simulate`.",
     ),
     Command(
         "figures",

@@ -117,6 +117,8 @@ def workers_of(stated: int | None, engine: str | None) -> int:
     """
     from carbonroute.processes import cores
 
+    if stated is not None and stated < 1:
+        raise InputError("workers", [Fault("", f"found {stated}", "1 or more is expected")])
     return stated if stated is not None else 1 if engine == "exact" else cores()
 
 

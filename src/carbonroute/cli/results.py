@@ -100,6 +100,14 @@ def _baselines(policies: pl.DataFrame) -> Iterator[str]:
         )
 
 
+def finite(row: Row) -> dict[str, object]:
+    """Return a row with null for numbers that JSON does not have."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
 def policy_columns(tables: Tables) -> dict[str, str]:
     """Return the columns of the printed table of policies, with their headings."""
     numbers, grams = dict(_NUMBERS), _GRAMS if measure_of(tables.policies) is GRAMS else {}

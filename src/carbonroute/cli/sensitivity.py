@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from carbonroute.analysis import frontier
 from carbonroute.analysis.sensitivity import sensitivity as vary
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
 
+#: A horizon from which on processes save more time than they take to begin.
+_LONG_HOURS = 500
+
 
 def sensitivity(
     scenario: str = "published",
@@ -30,6 +35,13 @@ def sensitivity(
     sim_hours: options.SimHours = None,
     seed: options.CarbonSeed = None,
     output: options.AddedOutput = Path("outputs"),
+    workers: Annotated[
+        int | None,
+        Parameter(
+            help="Processes on this machine; one per core by default where the scenario has 500 hours or "
+            "more. The results are the same for any number."
+        ),
+    ] = None,
     figures: options.Figures = True,
     formats: options.Formats = (),
     json: options.Json = False,
@@ -55,7 +67,9 @@ def sensitivity(
         if result.recommended is None:
             say(sentences[0])
             return 1
-        table = vary(result, stepper(bar, "changing inputs"))
+        is_long = loaded.horizon.hours >= _LONG_HOURS
+        processes = options.workers_of(workers, None if is_long else "exact")
+        table = vary(result, stepper(bar, "changing inputs"), workers=processes)
         sentences += headlines.finding(table)
         provenance = add_to(folder, result.inputs.scenario, result.inputs.digests, "sensitivity")
         folder.write("tables/sensitivity.csv", csv_bytes(table))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping
 from itertools import chain
@@ -13,7 +12,7 @@ import polars as pl
 
 from carbonroute.cli import options
 from carbonroute.cli.progress import progress, stepper
-from carbonroute.cli.results import missed, print_run
+from carbonroute.cli.results import finite, missed, print_run
 from carbonroute.cli.terminal import DONE, MISSED, out, print_json, results_alone, say
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError, visible
@@ -152,17 +151,9 @@ def _print_json(result: Result) -> None:
         "tokens": tables.tokens.rows(named=True),
         "replicas": tables.replicas.rows(named=True),
         "intervals": tables.intervals.rows(named=True),
-        "agreement": [_finite(row) for row in tables.agreement.rows(named=True)],
+        "agreement": [finite(row) for row in tables.agreement.rows(named=True)],
     }
     print_json(document)
-
-
-def _finite(row: dict[str, object]) -> dict[str, object]:
-    """Return a row with null for numbers that JSON does not have."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
 
 
 def _with_verdict(result: Result) -> list[dict[str, object]]:

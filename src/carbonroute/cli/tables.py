@@ -12,13 +12,14 @@ import polars as pl
 from cyclopts import Parameter
 
 from carbonroute.cli.results import (
+    finite,
     plain_figure,
     policy_columns,
     verdict_of,
     whole_intervals,
     with_interval,
 )
-from carbonroute.cli.terminal import DONE, out, print_csv
+from carbonroute.cli.terminal import DONE, json_text, out, print_csv
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.folder import write_named
 from carbonroute.metrics import Tables, as_published, simulation_results, slo
@@ -92,9 +93,14 @@ def tables(
     folder: Path,
     /,
     *,
-    form: Annotated[Literal["latex", "markdown", "csv"], Parameter(name="--format")] = "markdown",
+    form: Annotated[
+        Literal["latex", "markdown", "csv"] | None, Parameter(name="--format", show_default=False)
+    ] = None,
     table: str | None = None,
     output: Path | None = None,
+    json: Annotated[
+        bool, Parameter(name="--json", negative=(), help="The rows as JSON instead, at full precision.")
+    ] = False,
 ) -> int:
     """Print a table of a finished run or study, at the precision of the printed ones.
 
@@ -103,19 +109,25 @@ def tables(
     folder
         Of the run or study.
     form
-        latex (with booktabs), markdown or csv.
+        latex (with booktabs), markdown (by default) or csv.
     table
         Which: of a run policies (by default), workloads, saving, intervals, …; of a study summary (by
         default) or results.
     output
         File to write instead.
     """
-    by_name = _of_study(read_study(folder)) if _is_study(folder) else _of_run(folder)
+    if json and form is not None:
+        raise InputError("--format", [Fault("", "found --json as well", "leave one of them out")])
+    found = read_study(folder) if _is_study(folder) else read_tables(folder)
+    by_name = _of_study(found) if isinstance(found, StudyTables) else _of_run(found, folder)
     name = table or next(iter(by_name))
     if name not in by_name:
         unknown = Fault("", f"there is none called {name!r}", did_you_mean(name, by_name))
         raise InputError("--table", [unknown])
-    text = FORMATS[form](by_name[name])
+    if json:
+        text = json_text([finite(row) for row in getattr(found, name).rows(named=True)])
+    else:
+        text = FORMATS[form or "markdown"](by_name[name])
     if output is None:
         print_csv(text)
     else:
@@ -128,9 +140,9 @@ def _is_study(folder: Path) -> bool:
     return read_manifest(folder).get("kind") == STUDY
 
 
-def _of_run(folder: Path) -> dict[str, TextTable]:
+def _of_run(run: Tables, folder: Path) -> dict[str, TextTable]:
     """Return the tables of a run that hold anything, the policies first."""
-    run, scenario = read_tables(folder), str(read_manifest(folder)["scenario"]["name"])
+    scenario = str(read_manifest(folder)["scenario"]["name"])
     others = {field.name: getattr(run, field.name) for field in fields(Tables)}
     others["intervals"] = run.intervals.rename({"n": "requests_or_replications"})
     del others["overview"], others["policies"]

@@ -71,7 +71,18 @@ def console(stream: TextIO, width: int | None = None) -> Console:
     """Return a console on a stream. Text from files is printed as it is, not as markup."""
     from carbonroute.cli.console import EscapingConsole
 
-    return EscapingConsole(
+    return _of_kind(EscapingConsole, stream, width)
+
+
+def help_console() -> Console:
+    """Return the console on stdout that help is printed by."""
+    from carbonroute.cli.helping import HelpConsole
+
+    return _of_kind(HelpConsole, sys.stdout, None)
+
+
+def _of_kind(kind: type[Console], stream: TextIO, width: int | None) -> Console:
+    return kind(
         file=stream.stream if isinstance(stream, Printed) else stream,
         width=width,
         color_system=None if os.environ.get("NO_COLOR") else "auto",  # nor bold and italics
@@ -95,10 +106,15 @@ def say(text: str) -> None:
         drop(sys.stderr)
 
 
-def print_json(document: object) -> None:
-    """Print a document as JSON, at full precision and in ASCII."""
+def json_text(document: object) -> str:
+    """Return a document as JSON, at full precision and in ASCII."""
     text = dumps(document, indent=2, allow_nan=False)
-    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # the one control character that JSON allows
+    return text.replace("\x7f", "\\u007f") + "\n"  # the one control character that JSON allows
+
+
+def print_json(document: object) -> None:
+    """Print a document as JSON."""
+    sys.stdout.write(json_text(document))
 
 
 def print_csv(text: str) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from carbonroute.engines.workers import packed, unpacked
 from carbonroute.errors import WorkerError
@@ -35,16 +35,33 @@ def shared(work: Callable[[Inputs], T], runs: Iterable[Inputs], workers: int) ->
     WorkerError
         If a process dies.
     """
+    modules = ("carbonroute.engines.queued", "carbonroute.scenario")
+    yield from shared_calls(work, ((inputs,) for inputs in runs), workers, modules)
+
+
+def shared_calls(
+    work: Callable[..., T], calls: Iterable[tuple[Any, ...]], workers: int, modules: tuple[str, ...]
+) -> Iterator[T]:
+    """Yield what `work` returns for each of the calls, as `shared` does.
+
+    Parameters
+    ----------
+    calls
+        Arguments of each: inputs first, whose candidates name all policies that the others hold.
+    modules
+        Imported once, for all processes.
+    """
     if workers == 1:
-        yield from map(work, runs)
+        for call in calls:
+            yield work(*call)
         return
-    pool = WorkerPool(workers, server("carbonroute.engines.queued", "carbonroute.scenario"))
-    waiting, ahead = iter(runs), deque[Future[T]]()
+    pool = WorkerPool(workers, server(*modules))
+    waiting, ahead = iter(calls), deque[Future[T]]()
     try:
         with ended_on_failure():
             while True:
-                while len(ahead) < workers and (inputs := next(waiting, None)) is not None:
-                    ahead.append(pool.submit(_worked, work, packed(inputs)))
+                while len(ahead) < workers and (following := next(waiting, None)) is not None:
+                    ahead.append(pool.submit(_worked, work, packed(*following)))
                 if not ahead:
                     return
                 yield result(ahead.popleft())
@@ -54,7 +71,6 @@ def shared(work: Callable[[Inputs], T], runs: Iterable[Inputs], workers: int) ->
         pool.shutdown(cancel_futures=True)
 
 
-def _worked(work: Callable[[Inputs], T], content: bytes) -> T:
-    """Evaluate a run in another process."""
-    (inputs,) = unpacked(content)
-    return work(inputs)
+def _worked(work: Callable[..., T], content: bytes) -> T:
+    """Work in another process."""
+    return work(*unpacked(content))
