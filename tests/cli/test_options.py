@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,55 @@ def test_a_table_as_json_has_full_precision(tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     assert main(["tables", run, "--json", "--format", "csv"]) == 2
     assert "--format: found --json as well" in capsys.readouterr().err
+
+
+#: A region whose name begins with a dash.
+DASHED = (
+    ('name = "B"', 'name = "-b"'),
+    ("A = 5, B = 65", 'A = 5, "-b" = 65'),
+    ("A = 80, B = 10", 'A = 80, "-b" = 10'),
+)
+
+
+@pytest.mark.parametrize(
+    ("option", "before"),
+    [("--without", ["--without=A"]), ("--full", ["--traffic", "2x"]), ("--carbon", []), ("--slo", [])],
+)
+def test_a_value_that_begins_with_a_dash_is_told_how_to_be_given(
+    option: str, before: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["whatif", str(small.write(tmp_path)), *before, option, "-b c", "--json"]) == 2
+    said = capsys.readouterr().err
+    assert f"{option} requires an argument; one that begins with a dash is given as '{option}=-b c'." in said
+
+
+def test_an_option_that_follows_another_is_no_value_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "published", "--output", "--json"]) == 2
+    assert "--output requires an argument. See:" in capsys.readouterr().err
+
+
+def test_what_the_error_says_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = small.write(tmp_path, *DASHED)
+    arguments = ["whatif", str(scenario), "--replications", "2", "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--without", "-b"]) == 2
+    remedy = re.search(r"given as (\S+)\. ", capsys.readouterr().err)
+    assert remedy
+    assert main([*arguments, remedy[1]]) == 0
+    assert "If there is no -b" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["simulate", "validate", "regions", "inspect", "report"])
+def test_a_name_that_begins_with_a_dash_comes_after_two(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "-mine.toml"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "-mine.toml is no option; a name that begins with a dash comes after two of them, and options "
+        in said
+    )
+    remedy = re.search(r"before: carbonroute (.*)\. See: ", said)
+    assert remedy
+    assert main(shlex.split(remedy[1])) in {1, 2}
+    assert "-mine.toml" in capsys.readouterr().err.replace("'", "")
