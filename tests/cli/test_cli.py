@@ -449,10 +449,24 @@ def test_a_reader_may_leave_early(options: list[str], tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_log_without_greek_letters_gets_question_marks(tmp_path: Path) -> None:
+def test_a_log_without_greek_letters_gets_their_names(tmp_path: Path) -> None:
+    """And signs in ASCII; tables are as wide as they are then, and files are in UTF-8."""
     done = start(*SMALL, str(tmp_path), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Hybrid (?=0.2)" in done.stdout
+    assert done.stdout.isascii()
+    said = (
+        "|Hybrid (alpha=0.2)",
+        "|Constrained Hybrid +",
+        "+ clairvoyant:",
+        "g CO2e/kWh instead",
+        "- No viol",
+    )
+    assert [one for one in said if one not in done.stdout] == []
+    table = done.stdout[: done.stdout.index("P95 latency")].strip().splitlines()[1:]
+    assert len({len(line.rstrip()) for line in table}) == 1
+    assert "Hybrid (α=0.2)" in (tmp_path / "tables/simulation_results.csv").read_text(encoding="utf-8")
+    refused = start("simulate", "published", "--until", "latency ≤ 1", PYTHONIOENCODING="ascii")
+    assert "found 'latency <= 1'" in refused.stderr
 
 
 def test_a_terminal_of_80_characters_shows_all_names_and_numbers(tmp_path: Path) -> None:

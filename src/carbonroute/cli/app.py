@@ -21,6 +21,7 @@ from cyclopts import App, CycloptsError
 
 from carbonroute.cli.commands import COMMANDS
 from carbonroute.cli.late import import_late
+from carbonroute.cli.spelling import SPELLED, register
 from carbonroute.cli.terminal import DONE, REFUSED, Printed, drop, help_console, out, say
 from carbonroute.cli.usage import as_given, usage_error
 from carbonroute.errors import CarbonrouteError, Ended, Fault, InputError
@@ -184,7 +185,8 @@ def _open_closed() -> None:
 
 
 def _print_anywhere() -> None:
-    """Replace characters that the encoding of the terminal or log lacks by question marks."""
+    """Spell characters that the encoding of the terminal or log lacks in those that it has."""
+    register()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=SPELLED)

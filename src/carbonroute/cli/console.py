@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
@@ -11,6 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from carbonroute.cli.spelling import spelled
 from carbonroute.errors import visible
 
 #: More than any table needs.
@@ -23,6 +25,10 @@ class EscapingConsole(Console):
     def on_broken_pipe(self) -> None:
         """Leave it to `main`."""
         raise  # noqa: PLE0704  rich calls this while it handles that error
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return text as it will be printed, which tables are measured by."""
+        return super().render_str(spelled(text, self.encoding), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render with escaped control characters, except those of the console itself."""

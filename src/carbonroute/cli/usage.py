@@ -40,7 +40,8 @@ def usage_error(error: CycloptsError) -> str:
         problem = f"Nothing takes {names}; leave it out, or quote what belongs together."
     command = " ".join(["carbonroute", *(error.command_chain or ())])
     if isinstance(error, MissingArgumentError) and (value := _dashed(error)):
-        problem = f"{problem.rstrip('.')}; one that begins with a dash is given as {shlex.quote(f'{error.keyword}={value}')}"
+        given = shlex.quote(f"{error.keyword}={value}")
+        problem = f"{problem.rstrip('.')}; one that begins with a dash is given as {given}"
     elif isinstance(error, UnknownOptionError) and _takes_arguments(error):
         name = error.token.keyword or error.token.value
         if not name.startswith("--"):
