@@ -127,6 +127,8 @@ def test_a_search_takes_names_places_countries_and_zones() -> None:
         ("europe-west-4", "gcp:europe-west4"),
         ("west europe", "azure:westeurope"),
         ("Dubln", "aws:eu-west-1"),
+        ("tokio", "aws:ap-northeast-1"),
+        ("us-est", "gcp:us-west4"),
     ],
 )
 def test_near_names_are_offered(typed: str, meant: str) -> None:
@@ -134,8 +136,9 @@ def test_near_names_are_offered(typed: str, meant: str) -> None:
     assert nearest(typed)[0] == meant
 
 
-def test_nothing_is_near_to_nothing() -> None:
-    assert nearest("qqqqqqqqqqqqqq") == []
+@pytest.mark.parametrize("word", ["qqqqqqqqqqqqqq", "nowhere", "datacenter", "asia", "mars", "staging", "us"])
+def test_a_word_for_something_else_is_near_to_no_region(word: str) -> None:
+    assert nearest(word) == []
 
 
 @pytest.mark.parametrize("name", sorted(models()))

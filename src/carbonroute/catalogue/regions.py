@@ -16,7 +16,7 @@ Provider = Literal["aws", "gcp", "azure"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 #: Similarity of two names from which one may be meant by the other (`difflib`: 1 is the same).
-_SIMILAR = 0.5
+_SIMILAR = 0.78
 _MOST_NAMED = 4
 
 
