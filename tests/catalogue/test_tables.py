@@ -128,7 +128,6 @@ def test_a_search_takes_names_places_countries_and_zones() -> None:
         ("west europe", "azure:westeurope"),
         ("Dubln", "aws:eu-west-1"),
         ("tokio", "aws:ap-northeast-1"),
-        ("us-est", "gcp:us-west4"),
     ],
 )
 def test_near_names_are_offered(typed: str, meant: str) -> None:

@@ -186,6 +186,41 @@ def test_the_fault_of_a_cell_is_where_it_is_written(
     assert where in fault["where"]
 
 
+BUILTIN = {
+    "a value of several members": (
+        '[grid]\nhorizon.hours = [2,\n3]\n"policies[hybrid].alpha" = [0.3,\n7]\n', {7, 8}
+    ),
+    "a value beside one of the base": ("[grid]\ncontrol.warmup_hours = [\n1,\n999]\n", {7}),
+    "a sum": ('[grid]\n"origins[0].share" = [0.1,\n0.5]\n', {5, 6}),
+    "a sum that all cells have": (
+        '[changes]\n"origins[0].share" = 0.9\n[grid]\nhorizon.hours = [2, 3]\n', {5}
+    ),
+    "a member too many": (
+        "[[variants]]\nlabel = 'a'\n[[variants.changes.policies]]\nuse = 'hybrid'\nalpha = 0.3\n"
+        "[[variants.changes.policies]]\nuse = 'hybrid'\nalpha = 0.3\n", {7, 9}
+    ),
+    "a source of data": (
+        "[grid]\nhorizon.hours = [3]\n[[variants]]\nlabel = 'a'\n[variants.changes.carbon]\n"
+        "kind = 'file'\npath = 'no.csv'\nlayout = 'wide'\ntime_column = 'time'\nunit = 'g/kWh'\n", {5}
+    ),
+    "an engine's limit": ('engine = "queued"\n[grid]\n"workloads[0].slo_ms" = [\n5, -5]\n', {7}),
+    "a key that leads nowhere": ("[grid]\nhorizn.hours = [\n1]\n", {5, 6}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BUILTIN)
+def test_a_fault_of_a_study_on_a_built_in_scenario_is_the_studys(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The built-in scenario is valid: a change of the study is the cause, and has a line."""
+    text, lines = BUILTIN[case]
+    (tmp_path / "study.toml").write_text(head(text).replace("small.toml", "published"), encoding="utf-8")
+    faults = faults_of(tmp_path / "study.toml", capsys)
+    assert {Path(fault["file"]).name for fault in faults} <= {"study.toml", "no.csv"}
+    assert {fault["line"] for fault in faults if fault["file"].endswith("study.toml")} <= lines, faults
+    assert faults
+
+
 def test_what_remedies_say_makes_the_study_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = study_of(
         tmp_path, head("[grid]\nhorizon.huors = [2, 3]\n"), ("share = 0.4", "share = 40"), ("noise", "nosie")

@@ -156,11 +156,14 @@ def nearest(text: str, provider: str | None = None) -> list[str]:
     ('aws:eu-west-1', 'aws:eu-west-1', ['aws:eu-west-1', 'azure:northeurope'])
     """
     spelled = text.casefold().strip().replace("_", "-").replace("/", ":")
+    spellings = {spelled, spelled.replace(" ", "-")}
     scores = {}
     for region in cloud_regions().values():
         if provider in {None, region.provider}:
             names = (region.id, region.region, region.place.casefold(), region.country_name.casefold())
-            scores[region.id] = max(difflib.SequenceMatcher(None, spelled, name).ratio() for name in names)
+            scores[region.id] = max(
+                difflib.SequenceMatcher(None, one, name).ratio() for one in spellings for name in names
+            )
     best = max(scores.values(), default=0.0)
     near = [key for key, score in scores.items() if score >= max(_SIMILAR, 0.9 * best)]
     return sorted(near, key=lambda key: -scores[key])[:_MOST_NAMED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None, *, cod
     data, folder = tables(source)
     spelled = changed(data, changes or {}, str(source))
     is_builtin = isinstance(source, str) and source in builtin_scenarios()
-    places = tuple(canonical(data, changes or {}, str(source)).values())
+    places = tuple(chain.from_iterable(canonical(data, changes or {}, str(source)).values()))
     written = Written() if is_builtin else Written(Path(source), places)
     return examined(spelled, str(source), folder, written, code=code)
 

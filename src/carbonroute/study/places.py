@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.toml_lines import line_of
 from carbonroute.scenario.builtin import builtin_scenarios
 from carbonroute.scenario.written.changes import canonical, changed
-from carbonroute.scenario.written.places import Written
+from carbonroute.scenario.written.places import Written, place_in
+
+#: Between the keys and members of a place.
+_STEP = re.compile(r"[.\[\]]+")
 
 
 def in_study(path: Path, faults: Iterable[tuple[str, Fault]]) -> InputError | None:
@@ -92,12 +97,16 @@ class Places:
         faults = []
         for fault in found.faults:
             file = found.file_of(fault)
-            if file not in {self.base, self.source}:
+            inner = None if self._file else place_in(self.data, file, fault.where)
+            if file not in {self.base, self.source} and inner is None:
                 faults.append(replace(fault, file=file))
                 continue
-            shared = (fault.where, fault.found) in self.everywhere
-            key = _key(fault.where, places, below=not shared)
-            where = f"{words}: {fault.where}" if key or not shared else fault.where
+            place = fault.where if inner is None else inner
+            shared = (place, fault.found) in self.everywhere
+            key = _key(place, places, below=self._file is None or not shared)
+            if key is None and self._file is None:  # it is valid by itself: a change is the cause
+                key = _nearest(place, places)
+            where = f"{words}: {place}" if key or not shared else place
             if key is not None:
                 faults.append(replace(fault, where=where, line=line_of(lines, key), file=str(self.path)))
             else:
@@ -117,7 +126,8 @@ class Places:
         data = self.data
         for path, value in {**self.changes, **changes}.items():
             try:
-                places |= dict.fromkeys(canonical(data, {path: value}, self.source).values(), keys[path])
+                (reached,) = canonical(data, {path: value}, self.source).values()
+                places |= dict.fromkeys(reached, keys[path])
                 data = changed(data, {path: value}, self.source)
             except InputError as error:  # it leads nowhere: the fault names how far it leads
                 places |= {fault.where: keys[path] for fault in error.faults}
@@ -132,3 +142,17 @@ def _key(where: str, places: Mapping[str, str], *, below: bool) -> str | None:
         return places[place] + where[len(place) :]
     inner = [place for place in places if where and place.startswith((f"{where}.", f"{where}["))]
     return places[inner[-1]] if below and inner else None
+
+
+def _nearest(where: str, places: Mapping[str, str]) -> str | None:
+    """Return the key of the study file that states the value whose place has most in common with one.
+
+    >>> _nearest("policies[3].label", {"policies[2].alpha": "a", "policies[3].alpha": "b", "horizon": "c"})
+    'b'
+    """
+
+    def in_common(place: str) -> int:
+        pairs = zip(_STEP.split(where), _STEP.split(place), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    return places[max(places, key=in_common)] if places else None

@@ -65,11 +65,11 @@ def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) ->
     return _changed(data, changes, source)[0]
 
 
-def canonical(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, str]:
-    """Return the place of each change as faults name it, with members of lists by their numbers.
+def canonical(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, tuple[str, ...]]:
+    """Return the places of each change as faults name them, with members of lists by their numbers.
 
     >>> canonical({"regions": [{"name": "A"}]}, {"regions[A].pue": 1.2}, "scenario")
-    {'regions[A].pue': 'regions[0].pue'}
+    {'regions[A].pue': ('regions[0].pue',)}
 
     Raises
     ------
@@ -81,14 +81,14 @@ def canonical(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) 
 
 def _changed(
     data: Mapping[str, Any], changes: Mapping[str, Any], source: str
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
     result = dict(data)
     places = {path: _set(result, parts(path), value, source, "") for path, value in changes.items()}
     return result, places
 
 
-def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> str:
-    """Set a value in a table or list that is already a copy; return its place, the first of several."""
+def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> tuple[str, ...]:
+    """Set a value in a table or list that is already a copy; return its place, or places."""
     part, *rest = path
     places: list[tuple[Any, str]]
     if isinstance(part, tuple):
@@ -97,7 +97,7 @@ def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> s
         if not isinstance(table, dict):
             raise InputError(source, [Fault(above, as_found(table), "a table is expected")])
         places = [(part, f"{above}.{key_text(part)}".lstrip("."))]
-    ends = []
+    ends: list[str] = []
     for key, place in places:
         if not rest:
             table[key] = value
@@ -105,8 +105,8 @@ def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> s
             continue
         inner = table[key] if isinstance(key, int) else table.get(key, {})
         table[key] = inner.copy() if isinstance(inner, dict | list) else inner
-        ends.append(_set(table[key], rest, value, source, place))
-    return ends[0]
+        ends += _set(table[key], rest, value, source, place)
+    return tuple(ends)
 
 
 def members_called(members: Any, name: str, source: str, above: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -62,13 +62,8 @@ class Written:
 
         def placed(fault: Fault) -> Fault:
             source = error.file_of(fault)
-            if source in {file, name, "scenario"}:
-                where = fault.where
-            elif source in lines or source in _OPTIONAL:
-                is_path = source == "carbon" and re.split(r"[.\[]", fault.where)[0] in lines
-                joint = "." if re.fullmatch(r"\w+(?:\[\d+\])*", fault.where) else ", "
-                where = fault.where if is_path else joint.join(filter(None, (source, fault.where)))
-            else:
+            where = place_in(lines, "" if source in {file, name} else source, fault.where)
+            if where is None:
                 return fault
             stated = where and not is_below(where, self.changed) and not where.startswith("line ")
             line = fault.line or (line_of(lines, where) if stated else None)
@@ -83,6 +78,26 @@ class Written:
         found = InputError(file, [replace(fault, file=found_in(fault)) for fault in faults])
         found.more = error.more
         return found
+
+
+def place_in(keys: Container[str], source: str, where: str) -> str | None:
+    """Return the place in a scenario of a fault; None where it is in another file.
+
+    Parameters
+    ----------
+    keys
+        Of the scenario, those of its sections at least.
+    source, where
+        Of the fault: "" or ``"scenario"`` is the scenario itself, and a section stands for its keys.
+    """
+    if source in {"", "scenario"}:
+        return where
+    if source not in keys and source not in _OPTIONAL:
+        return None
+    if source == "carbon" and re.split(r"[.\[]", where)[0] in keys:
+        return where
+    joint = "." if re.fullmatch(r"\w+(?:\[\d+\])*", where) else ", "
+    return joint.join(filter(None, (source, where)))
 
 
 def is_below(where: str, paths: Iterable[str]) -> bool:
