@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from carbonroute.cli import main, progress
-from helpers import damage, grids, needs, small
+from helpers import grids, needs, small
 from helpers.refusals import Refusals
 
 # The same examples everywhere and every time, however long they take: no verdict hangs on a clock.
@@ -27,6 +28,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples are tried."""
     settings.load_profile(grids.FULL if config.getoption("full") else "default")
     progress.EVERY_S = float("inf")  # no output hangs on how long a command takes
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among what is collected, which stays: neither now nor while tests run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,6 +86,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out of reports, which then take no time."""
+    from helpers import damage  # it imports all figures: not in the processes that need none
+
     damage.draw_nothing(monkeypatch)
 
 
@@ -81,6 +95,8 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def few_drawn(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
     """Draw two figures of a run; all of them with `--full`."""
     if not pytestconfig.getoption("full"):
+        from helpers import damage
+
         damage.draw_few(monkeypatch)
 
 

@@ -277,22 +277,13 @@ def axes_and_faults(
     variants
         Of the study file, by their numbers there.
     """
-    axes: list[Axis] = []
     faults: list[tuple[str, Fault]] = []
-    for path, place, values in _of_grid(grid, faults):
-        stated = values if isinstance(values, _Steps) else list(enumerate(values))
-        labelled = (
-            Value(
-                _text(value),
-                _number(value),
-                {path: value},
-                {path: place if index is None else f"{place}[{index}]"},
-            )
-            for index, value in stated
-        )
-        if not _are_few([*(len(axis.values) for axis in axes), len(values)], faults):
-            return (), faults  # before the next axis takes memory
-        axes.append(Axis(path, tuple(labelled), place))
+    stated: list[tuple[str, str, list[Any]]] = []
+    for one in _of_grid(grid, faults):
+        stated.append(one)
+        if not _are_few([len(values) for _, _, values in stated], faults):
+            return (), faults  # before the next axis takes memory, or any of them labels
+    axes = [Axis(path, _labelled(path, place, values), place) for path, place, values in stated]
     by_axis: dict[str, list[Value]] = {}
     first: dict[str, str] = {}
     for index, variant in variants.items():
@@ -308,6 +299,20 @@ def axes_and_faults(
     wrong = list(_faults(axes))
     unfit = {fault.where for _, fault in wrong}
     return tuple(axis for axis in axes if axis.name not in unfit), faults + wrong
+
+
+def _labelled(path: str, place: str, values: list[Any]) -> tuple[Value, ...]:
+    """Return the values of an axis of the grid; each has a key of the file but those of a range."""
+    stated = values if isinstance(values, _Steps) else list(enumerate(values))
+    return tuple(
+        Value(
+            _text(value),
+            _number(value),
+            {path: value},
+            {path: place if index is None else f"{place}[{index}]"},
+        )
+        for index, value in stated
+    )
 
 
 def _are_few(counts: Sequence[int], faults: list[tuple[str, Fault]]) -> bool:

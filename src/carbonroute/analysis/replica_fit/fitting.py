@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from carbonroute import rng
-from carbonroute.analysis.replica_fit.forward import COEFFICIENTS, Server, Times, measured, served
+from carbonroute.analysis.replica_fit.forward import COEFFICIENTS, Server, Times, measured, served_apart
 from carbonroute.arrays import Array, Integers
 from carbonroute.importing.request_log import RequestLog
 from carbonroute.intervals import CONFIDENCE
@@ -127,7 +127,7 @@ class Problem:
         """Relative errors in units of `_ERROR`, shape (3, F), with those of a wait for the end of a step."""
         # A request that arrives within a step waits for its end, which no log tells: uniform over the step.
         wait_ms = self.step_ms / np.sqrt(12)
-        times = np.stack([getattr(self.measured, field.name) for field in fields(Times)])
+        times = self.measured.stacked
         further = np.maximum(self.log.output[: self.fitted] - 1, 1)
         waits = np.stack([wait_ms / times[0], wait_ms / further / times[1], wait_ms / times[2]])
         errors: Array = np.hypot(1.0, np.nan_to_num(waits) / _ERROR)
@@ -141,8 +141,9 @@ class Problem:
         """
         server = self.server.scaled({name: self.scale[name] * value for name, value in multiples.items()})
         rows = slice(self.fitted)
-        ratios = [_log_ratios(served(server, log).part(rows), self.measured) for log in self.moved]
-        return np.stack([(ratio / self.expected).ravel() for ratio in ratios])
+        model = np.stack([times.part(rows).stacked for times in served_apart(server, self.moved)])
+        ratios = _log_ratios(model, self.measured.stacked) / self.expected
+        return ratios.reshape(len(ratios), -1)
 
     @cached_property
     def steps(self) -> Mapping[str, float]:
@@ -166,15 +167,11 @@ class Problem:
         return np.tile(np.arange(self.fitted) * groups // self.fitted, len(fields(Times)))
 
 
-def _log_ratios(model: Times, truth: Times) -> Array:
-    """Return ln(model ÷ truth), shape (3, F)."""
-    parts = []
-    for field in fields(Times):
-        found, expected = getattr(model, field.name), getattr(truth, field.name)
-        known = np.isfinite(expected) & (expected > 0)
-        ratio = np.where(known & (found > 0), found, np.nan) / np.where(known, expected, 1.0)
-        parts.append(np.where(known, np.nan_to_num(np.log(ratio), nan=1.0), 0.0))
-    return np.stack(parts)
+def _log_ratios(model: Array, truth: Array) -> Array:
+    """Return ln(model ÷ truth), shape (..., 3, F)."""
+    known = np.isfinite(truth) & (truth > 0)
+    ratio = np.where(known & (model > 0), model, np.nan) / np.where(known, truth, 1.0)
+    return np.where(known, np.nan_to_num(np.log(ratio), nan=1.0), 0.0)
 
 
 def fit(problem: Problem, start: Mapping[str, float] | None = None) -> tuple[Coefficient, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
@@ -50,6 +50,11 @@ class Times:
         """Return them by the first and the last token, and the number of tokens; shape (N,) each."""
         further = np.where(output > 1, output - 1.0, np.nan)
         return cls(first_ms, (last_ms - first_ms) / further, last_ms)
+
+    @property
+    def stacked(self) -> Array:
+        """All three, shape (3, N)."""
+        return np.stack([getattr(self, field.name) for field in fields(self)])
 
     def part(self, rows: slice) -> Times:
         """Return those of some requests."""
@@ -100,13 +105,26 @@ def scaled_law(law: StepLaw, values: Mapping[str, float]) -> StepLaw:
 
 def served(server: Server, log: RequestLog) -> Times:
     """Return the times of a log's requests as the model has them; NaN where the cache can never hold one."""
+    return served_apart(server, [log])[0]
+
+
+def served_apart(server: Server, logs: Sequence[RequestLog]) -> list[Times]:
+    """Return the times of the requests of several logs, each served by a server of its own, as `served` does."""
     from carbonroute.engines.queued.replicas import ReplicaSystem
 
-    system = ReplicaSystem([server.pool], [server.replicas], [_UNLIMITED], np.zeros((0, 4)))
-    system.send(log.arrival_s, 0, log.prompt, log.output)
+    count, lengths = len(logs), [len(log) for log in logs]
+    system = ReplicaSystem(
+        [server.pool] * count, [server.replicas] * count, [_UNLIMITED] * count, np.zeros((0, 4))
+    )
+    columns = [
+        np.concatenate([getattr(log, name) for log in logs]) for name in ("arrival_s", "prompt", "output")
+    ]
+    system.send(columns[0], np.repeat(np.arange(count), lengths), *columns[1:])
     system.advance(np.inf)
-    settled = system.settle(len(log))
-    return Times.of(settled.first_ms, settled.wait_ms + settled.service_ms, log.output)
+    settled = system.settle(sum(lengths))
+    times = Times.of(settled.first_ms, settled.wait_ms + settled.service_ms, columns[2])
+    ends = np.cumsum(lengths).tolist()
+    return [times.part(slice(end - length, end)) for end, length in zip(ends, lengths, strict=True)]
 
 
 def measured(log: RequestLog) -> Times:
