@@ -9,6 +9,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,17 @@ def run(path: Path, killers: tuple[str, ...]) -> subprocess.CompletedProcess[str
     )
 
 
+@cache
+def unparsed(file: Path) -> str:
+    return ast.unparse(mutants.modules()[file])
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_fault_can_be_planted(mutant: Mutant) -> None:
     [file] = mutant.files
     assert not mutant.fault.unknown_names(mutants.modules()[file])
-    planted = mutant.fault.planted(file.read_text(encoding="utf-8"))
-    assert ast.dump(ast.parse(planted)) != ast.dump(mutants.modules()[file])
+    planted = mutant.fault.planted(mutants.texts()[file])
+    assert ast.unparse(ast.parse(planted)) != unparsed(file)
     assert mutant.killers
     assert not any("golden" in killer for killer in mutant.killers)
 

@@ -23,7 +23,13 @@ _TABLE = re.compile(r"\| fault \| in \| found by \|\n\|---\|---\|---\|\n(?:\|.*\
 @cache
 def modules() -> dict[Path, ast.Module]:
     """Return the syntax of every module of the package, by its file; not to be changed."""
-    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+    return {path: ast.parse(text) for path, text in texts().items()}
+
+
+@cache
+def texts() -> dict[Path, str]:
+    """Return the text of every module of the package, by its file."""
+    return {path: path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.py"))}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,9 @@ class Mutant:
     @cached_property
     def files(self) -> list[Path]:
         """Return the file of each place in the package that the fault's pattern matches."""
-        return [path for path, tree in modules().items() for _ in self.fault.places(tree)]
+        name = self.fault.function.rpartition(".")[2]
+        named = [path for path, text in texts().items() if name in text]
+        return [path for path in named for _ in self.fault.places(modules()[path])]
 
     def plant(self, folder: Path) -> Path:
         """Write a copy of the package with the fault in it; return what has to be on the path."""
