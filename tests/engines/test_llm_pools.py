@@ -15,7 +15,14 @@ from carbonroute.scenario import Inputs
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
 from helpers import llm
 
-BUSY = ("requests_per_hour = 20000", "requests_per_hour = 120000")
+#: An hour under load.
+HOUR = ("hours = 2", "hours = 1")
+BUSY = (("requests_per_hour = 20000", "requests_per_hour = 120000"), HOUR)
+NEAREST_ALONE = ('[[policies]]\nuse = "carbon-first"\n[[policies]]\nuse = "spill"\n', "")
+CLEANEST_ALONE = (
+    'use = "latency-first"\n[[policies]]\nuse = "carbon-first"\n[[policies]]\nuse = "spill"\n',
+    'use = "carbon-first"\n',
+)
 
 
 def run(inputs: Inputs) -> dict[str, Outcome]:
@@ -45,7 +52,7 @@ def alone(inputs: Inputs, region: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_times_are_those_of_the_replicas_alone(tmp_path: Path) -> None:
-    inputs = llm.inputs(tmp_path, BUSY)
+    inputs = llm.inputs(tmp_path, *BUSY)
     outcome = run(inputs)["Carbon-First"]  # all go to the second region
     wait_ms, service_ms, first_ms, answer = alone(inputs, 1)
     serving, queueing = outcome.serving, outcome.queueing
@@ -66,14 +73,15 @@ def test_times_are_those_of_the_replicas_alone(tmp_path: Path) -> None:
 
 def test_a_request_is_late_if_any_limit_is_broken(tmp_path: Path) -> None:
     loose = ("ttft_slo_ms = 500\ntpot_slo_ms = 40\n", "")
-    free = run(llm.inputs(tmp_path, BUSY, loose))["Latency-First"]
+    free = run(llm.inputs(tmp_path, *BUSY, loose, NEAREST_ALONE))["Latency-First"]
     assert free.serving is not None
     assert not free.serving.ttft_late.any()
     assert not free.serving.tpot_late.any()
     assert free.serving.ttft_sum_ms.sum() > 0
     end_late = free.violations.sum()
     for stated, field in (("ttft_slo_ms = 30", "ttft_late"), ("tpot_slo_ms = 11", "tpot_late")):
-        tight = run(llm.inputs(tmp_path, BUSY, (loose[0], f"{stated}\n")))["Latency-First"]
+        limit = (loose[0], f"{stated}\n")
+        tight = run(llm.inputs(tmp_path, *BUSY, limit, NEAREST_ALONE))["Latency-First"]
         assert tight.serving is not None
         late = getattr(tight.serving, field).sum()
         assert 0 < late < tight.requests.sum()
@@ -81,7 +89,7 @@ def test_a_request_is_late_if_any_limit_is_broken(tmp_path: Path) -> None:
 
 
 def test_grams_are_the_joules_of_the_replicas(tmp_path: Path) -> None:
-    inputs = llm.inputs(tmp_path, BUSY, ("tokens", "tokens"))
+    inputs = llm.inputs(tmp_path, *BUSY)
     for outcome in queued.run(inputs):
         serving, emissions = outcome.serving, outcome.emissions
         assert serving is not None
@@ -89,7 +97,7 @@ def test_grams_are_the_joules_of_the_replicas(tmp_path: Path) -> None:
         assert emissions.idle_g is not None
         carbon = np.array([400.0, 50.0]) * [1.2, 1.0]
         assert emissions.total_g.sum() == pytest.approx(serving.energy_j @ carbon / J_PER_KWH, rel=1e-3)
-        idle_j = 100.0 * 2 * 2 * S_PER_HOUR * np.ones(2)
+        idle_j = 100.0 * 2 * S_PER_HOUR * np.ones(2)
         assert emissions.idle_g.sum() == pytest.approx(idle_j @ carbon / J_PER_KWH, rel=1e-3)
 
 
@@ -97,7 +105,8 @@ def test_grams_are_the_joules_of_the_replicas(tmp_path: Path) -> None:
 def test_grams_do_not_depend_on_limits(limit: str, tmp_path: Path) -> None:
     loose = ("ttft_slo_ms = 500\ntpot_slo_ms = 40\n", "")
     free, tight = (
-        run(llm.inputs(tmp_path, BUSY, (loose[0], stated)))["Latency-First"] for stated in ("", f"{limit}\n")
+        run(llm.inputs(tmp_path, *BUSY, (loose[0], stated), NEAREST_ALONE))["Latency-First"]
+        for stated in ("", f"{limit}\n")
     )
     assert free.emissions is not None
     assert tight.emissions is not None
@@ -108,7 +117,8 @@ def test_grams_do_not_depend_on_limits(limit: str, tmp_path: Path) -> None:
 
 
 def test_an_overload_draws_no_more_than_its_replicas_can(tmp_path: Path) -> None:
-    inputs = llm.inputs(tmp_path, ("requests_per_hour = 20000", "requests_per_hour = 400000"))
+    flood = ("requests_per_hour = 20000", "requests_per_hour = 400000")
+    inputs = llm.inputs(tmp_path, flood, HOUR, CLEANEST_ALONE)
     greedy = run(inputs)["Carbon-First"]
     serving, queueing = greedy.serving, greedy.queueing
     assert serving is not None
@@ -121,7 +131,7 @@ def test_an_overload_draws_no_more_than_its_replicas_can(tmp_path: Path) -> None
 
 
 def test_readings_add_up_to_the_requests(tmp_path: Path) -> None:
-    inputs = llm.inputs(tmp_path, BUSY)
+    inputs = llm.inputs(tmp_path, *BUSY)
     for outcome in queued.run(inputs):
         serving, queueing = outcome.serving, outcome.queueing
         assert serving is not None
@@ -141,11 +151,12 @@ def test_readings_add_up_to_the_requests(tmp_path: Path) -> None:
 def test_capacity_changes_where_requests_go(tmp_path: Path) -> None:
     few, many = (
         run(llm.inputs(tmp_path, *changes))["Spill"]
-        for changes in ((), (BUSY, ("servers = 2", "servers = 1")))
+        for changes in ((), (*BUSY, ("servers = 2", "servers = 1")))
     )
     assert few.requests[..., 0].sum() == 0  # all fit where it is clean
     assert many.requests[..., 0].sum() > 0
-    greedy = run(llm.inputs(tmp_path, BUSY, ("servers = 2", "servers = 1")))["Carbon-First"]
+    few_servers = ("servers = 2", "servers = 1")
+    greedy = run(llm.inputs(tmp_path, *BUSY, few_servers, CLEANEST_ALONE))["Carbon-First"]
     assert greedy.violations.sum() > 20 * many.violations.sum()
 
 
@@ -158,15 +169,14 @@ def test_policies_see_tokens(tmp_path: Path) -> None:
         "        assert (view.tpot_ms >= 10).all()\n"
         "        return view.ttft_ms + view.rtt_ms\n"
     )
-    added = ('[[policies]]\nuse = "spill"\n', '[[policies]]\nuse = "own.py:Own"\n')
+    added = (NEAREST_ALONE[0], '[[policies]]\nuse = "own.py:Own"\n')
     light = run(llm.inputs(tmp_path, added))
     # An all but idle replica answers in 30 ms anywhere: the round trip decides.
     moved = np.abs(light["Own"].requests - light["Latency-First"].requests).sum() / 2
     assert moved < 0.05 * light["Own"].requests.sum()
     steps = ("[traffic]", "[control]\ninterval_s = 10\nmax_step = 0.05\n[traffic]")
-    loaded = run(
-        llm.inputs(tmp_path, ("requests_per_hour = 20000", "requests_per_hour = 250000"), steps, added)
-    )
+    flood = ("requests_per_hour = 20000", "requests_per_hour = 250000")
+    loaded = run(llm.inputs(tmp_path, flood, HOUR, steps, added))
     far = [loaded[policy].requests[[0, 1], 0, [1, 0]].sum() for policy in ("Latency-First", "Own")]
     assert far[0] == 0
     assert far[1] > 0.02 * loaded["Own"].requests.sum()
@@ -186,7 +196,7 @@ def test_pools_of_both_kinds_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_the_same_bits_again_and_in_replications(tmp_path: Path) -> None:
-    first, again = (run(llm.inputs(tmp_path, BUSY))["Spill"] for _ in range(2))
+    first, again = (run(llm.inputs(tmp_path, *BUSY))["Spill"] for _ in range(2))
     assert first.serving is not None
     assert again.serving is not None
     assert first.serving.ttft_sum_ms.tobytes() == again.serving.ttft_sum_ms.tobytes()
