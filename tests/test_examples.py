@@ -20,7 +20,7 @@ EXAMPLES = {path.stem: path for path in (ROOT / "examples").glob("*.toml")}
 
 #: Examples with servers, and options of a run that is over soon; the servers follow the load.
 SMALL = {
-    "capacity-published": ("--sim-hours", "2", "--reqs-per-hour", "100000"),
+    "capacity-published": ("--sim-hours", "1", "--reqs-per-hour", "100000"),
     **{
         f"capacity-{name}": ("--sim-hours", "2", "--reqs-per-hour", "3000")
         for name in ("50", "34", "25", "herd")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -59,10 +60,11 @@ def modules(source: Path) -> dict[str, Path]:
     return named
 
 
-def imports(path: Path, known: dict[str, Path]) -> set[str]:
-    """Return the modules of the package that a file names in an import, at any depth of its code."""
+@cache
+def named_imports(text: str) -> frozenset[str]:
+    """Return the names below `carbonroute` that the code of a file imports, at any depth."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "carbonroute":
             inner = node.module.partition(".")[2]
             names |= {f"{inner}.{alias.name}".lstrip(".") for alias in node.names}
@@ -72,8 +74,13 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
                 for a in node.names
                 if a.name.split(".")[0] == "carbonroute"
             }
+    return frozenset(names)
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules of the package that a file names in an import, at any depth of its code."""
     resolved = set()
-    for name in names:
+    for name in named_imports(path.read_text(encoding="utf-8")):
         module = name
         while module and module not in known:
             module = module.rpartition(".")[0]

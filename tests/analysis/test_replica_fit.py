@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import binom
 
 from carbonroute.analysis.replica_fit import HELD_OUT, SHEET, ReplicaFit, fit_log, holds_text
-from carbonroute.analysis.replica_fit.forward import Server, load, measured, served
+from carbonroute.analysis.replica_fit.forward import Server, load, measured, served, served_apart
 from carbonroute.analysis.replica_fit.quality import misses
 from carbonroute.errors import InputError
 from carbonroute.importing.request_log import RequestLog, read_request_log
@@ -188,3 +188,12 @@ def test_a_real_engine_is_met() -> None:
     assert all(abs(row.error) < 0.05 for row in held_out)
     assert {one.name for one in fit.coefficients if one.determined} == {"weights_ms", "compute_ms_per_token"}
     assert not fit.misses
+
+
+def test_logs_that_are_served_together_are_served_apart() -> None:
+    """Each by a server of its own: the same bits as one after the other, whatever their lengths."""
+    server = Server(pool_of(TRUTH), replicas=2)
+    logs = [request_log(TRUTH, seed, count=count) for seed, count in ((0, 40), (1, 80), (2, 8))]
+    for log, times in zip(logs, served_apart(server, logs), strict=True):
+        np.testing.assert_array_equal(times.stacked, served(server, log).stacked)
+        assert len(times.ttft_ms) == len(log)

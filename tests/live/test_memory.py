@@ -12,6 +12,7 @@ from carbonroute.live.http import Answer, Request
 from carbonroute.live.running import assembled
 from helpers.live import bed
 
+
 def test_memory_does_not_grow_by_the_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EM_TOKEN", "canary-token")
     world, warm, ticks, blocks = bed(tmp_path), 360, 120, []

@@ -109,7 +109,7 @@ def served(server: Server, log: RequestLog) -> Times:
 
 
 def served_apart(server: Server, logs: Sequence[RequestLog]) -> list[Times]:
-    """Return the times of the requests of several logs, each served by a server of its own, as `served` does."""
+    """Return the times of the requests of several logs, as of `served`; each has a server of its own."""
     from carbonroute.engines.queued.replicas import ReplicaSystem
 
     count, lengths = len(logs), [len(log) for log in logs]
