@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from carbonroute.metrics import Comparison, policies, saving, workloads
 from carbonroute.metrics.headlines.run import finding
-from carbonroute.metrics.headlines.worth import Evidence, worth
+from carbonroute.metrics.headlines.worth import Evidence, doubts, worth
 from carbonroute.metrics.intervals import violations
 from carbonroute.metrics.masses import mass_in_words
 from carbonroute.outcome import Outcome, Queueing, Samples
@@ -64,30 +66,35 @@ def with_servers(one: Outcome, servers: list[float]) -> Outcome:
     return replace(one, queueing=queueing)
 
 
-def said(
+def evidence_of(
     scenario: Scenario,
     *outcomes: Outcome,
     fixed: Outcome | None = None,
     hourly: Outcome | None = None,
     baseline: Outcome = NEAR,
     hours: float = 10.0,
-) -> str:
+    sampled: bool = True,
+) -> Evidence:
     known = {"latency-first": baseline, "static-greenest": fixed, "hourly routing": hourly}
     steps = {name: step for name, step in known.items() if step} if fixed else {}
     comparison = Comparison(baseline, {}, steps)
     tables = policies.table(scenario, outcomes, comparison)
-    evidence = Evidence(
+    intervals = violations([workload.id for workload in scenario.workloads], outcomes)
+    return Evidence(
         policies=tables,
         workloads=workloads.table(scenario, outcomes),
         saving=saving.table(scenario, comparison),
-        intervals=violations([workload.id for workload in scenario.workloads], outcomes),
+        intervals=intervals if sampled else intervals.clear(),
         baseline=baseline,
         medians_ms=partial(workloads.medians_ms, by_workload=True),
         outcomes={one.policy: one for one in outcomes},
         hours=hours,
         horizon_h=10,
     )
-    return " ".join(worth(evidence))
+
+
+def said(scenario: Scenario, *outcomes: Outcome, **conditions: Any) -> str:
+    return " ".join(worth(evidence_of(scenario, *outcomes, **conditions)))
 
 
 def test_grams_are_of_a_year(scenario: Scenario) -> None:
@@ -178,10 +185,48 @@ def test_the_slowest_workload_stands_for_the_median_request(scenario: Scenario) 
     )
 
 
-def test_nobody_late_is_told_in_one_number(scenario: Scenario) -> None:
-    assert "Less than 0.01 % of any workload is late (limit 5 %)." in said(
-        scenario, NEAR, outcome("Far", 1.5, 50.0)
+def test_nobody_late_is_told_as_it_is_known(scenario: Scenario) -> None:
+    """1,000 requests of which none is late do not say that less than a ten-thousandth is."""
+    assert "No simulated request is late (limit 5 %)." in said(scenario, NEAR, outcome("Far", 1.5, 50.0))
+    expected = said(scenario, NEAR, outcome("Far", 1.5, 50.0), sampled=False)
+    assert "Less than 0.01 % of any workload is late (limit 5 %)." in expected
+
+
+@pytest.mark.parametrize(
+    ("late", "sure"),
+    [(6, False), (8, False), (30, True)],  # of 100: limits of confidence from 2.2, 3.5 and 21.2 % on
+)
+def test_what_is_not_worth_it_says_how_unsure_it_is(late: int, sure: bool, scenario: Scenario) -> None:
+    outcomes = (NEAR, outcome("Far", 1.0, 20.0, late=late), outcome("Farther", 1.9, 20.0, late=90))
+    doubt = (
+        "After 1,000 simulated requests, this is not sure: Far saves 50.0 %, and whether it breaks the limit "
+        "is not beyond doubt."
     )
+    assert [*doubts(evidence_of(scenario, *outcomes))] == ([] if sure else [doubt])
+    assert [*doubts(evidence_of(scenario, *outcomes, sampled=False))] == []
+
+
+def test_a_saving_that_may_be_there_is_told(scenario: Scenario) -> None:
+    """Nothing is saved in these requests, but the interval leaves room for it."""
+    evidence = evidence_of(scenario, NEAR, outcome("Far", 2.0, 20.0))
+    row = {**dict.fromkeys(evidence.intervals.columns), "policy": "Far", "figure": evidence.reduction}
+    for high, found in (
+        (
+            7.25,
+            [
+                "After 1,000 simulated requests, this is not sure: Far may save up to 7.2 % at "
+                "95 % confidence."
+            ],
+        ),
+        (0.5, []),
+    ):
+        more = pl.DataFrame([{**row, "low": -3.0, "high": high}], schema=evidence.intervals.schema)
+        intervals = pl.concat([evidence.intervals, more])
+        assert [*doubts(replace(evidence, intervals=intervals))] == found
+
+
+def test_a_saving_is_no_doubt(scenario: Scenario) -> None:
+    assert [*doubts(evidence_of(scenario, NEAR, outcome("Far", 1.0, 20.0, late=4)))] == []
 
 
 def test_without_energies_intensities_are_compared(scenario: Scenario) -> None:

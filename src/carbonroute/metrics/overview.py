@@ -10,7 +10,7 @@ from carbonroute.carbon import Signal
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics import slo
 from carbonroute.metrics.headlines.run import finding
-from carbonroute.metrics.headlines.worth import Evidence, recommended, worth
+from carbonroute.metrics.headlines.worth import Evidence, doubts, recommended, worth
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
 from carbonroute.scenario import Scenario
@@ -45,7 +45,8 @@ def table(
 
 def headline(evidence: Evidence) -> str:
     """Return the answer to "is it worth it", and after it all that it does not say yet."""
-    return " ".join([*worth(evidence), finding(evidence.policies, recommended(evidence))])
+    answer = finding(evidence.policies, recommended(evidence))
+    return " ".join([*worth(evidence), answer, *doubts(evidence)])
 
 
 def notes(

@@ -84,7 +84,7 @@ def worth(evidence: Evidence) -> Iterator[str]:
     yield f"{_saved(evidence, most)}, {_time(evidence, most)}."
     if most[evidence.reduction] < LEAST_PCT:
         yield f"Less than {LEAST_PCT:g} % is hardly worth it."
-    yield _late(evidence.workloads.filter(policy=most["policy"]), most["max_violation_pct"])
+    yield _late(evidence, most)
     yield from _fixed_choice(evidence, most)
     yield from _sure(evidence, most)
 
@@ -149,11 +149,14 @@ def _time_in_words(ms: float) -> str:
     return f"{ms:.1f} ms" if ms < MS_PER["s"] else f"{ms / MS_PER['s']:,.1f} s"
 
 
-def _late(workloads: pl.DataFrame, limit_pct: float) -> str:
+def _late(evidence: Evidence, most: Row) -> str:
     """Say which workloads are late how often, the worst ones first, beside the limit."""
+    workloads, limit_pct = evidence.workloads.filter(policy=most["policy"]), most["max_violation_pct"]
     known = workloads.drop_nulls(slo.OVERALL).sort(slo.OVERALL, descending=True, maintain_order=True)
     named = known.filter(pl.col(slo.OVERALL) >= _SHOWN_PCT).head(_NAMED)
     limit = f"limit {limit_pct:.6g} %"
+    if named.is_empty() and evidence.intervals.height and (known[slo.OVERALL] == 0).all():
+        return f"No simulated request is late ({limit})."
     if named.is_empty():
         return f"Less than 0.01 % of any workload is late ({limit})."
     shares = [f"{row[slo.OVERALL]:.2f} % of {row['name']}" for row in named.rows(named=True)]
@@ -203,6 +206,35 @@ def _by_hourly_routing(steps: Mapping[str, Row], limited: str, most: Row) -> str
         return ", which has all of them on"
     more = max(round(hourly["saved_pct"], 1) - round(steps[FIXED]["saved_pct"], 1), 0.0)
     return f", which has all of them on; routing by the hour alone adds {more:.1f}"
+
+
+def doubts(evidence: Evidence) -> Iterator[str]:
+    """Yield how unsure it is that nothing is worth it: what simulated requests do not rule out."""
+    most = recommended(evidence)
+    if most is not None and saves(most[evidence.reduction]):
+        return
+    candidates, late = runnable(evidence.policies), slo.limited(evidence.policies)
+    over = candidates.filter(~pl.col("viable")).sort(late, maintain_order=True).rows(named=True)
+    if row := next((one for one in over if _may_keep(evidence, one)), None):
+        what = f"{row['policy']} saves {row[evidence.reduction]:.1f} %, and whether it breaks the limit"
+        yield f"{_after(row)} this is not sure: {what} is not beyond doubt."
+        return
+    ends = evidence.intervals.filter(pl.col("workload").is_null(), figure=evidence.reduction)
+    kept = candidates.filter("viable").join(ends.select("policy", "high").drop_nulls(), on="policy")
+    if kept.height and kept["high"].max() > LEAST_PCT:
+        row = kept.sort("high", descending=True, maintain_order=True).row(0, named=True)
+        what = f"{row['policy']} may save up to {row['high']:.1f} % at 95 % confidence"
+        yield f"{_after(row)} this is not sure: {what}."
+
+
+def _may_keep(evidence: Evidence, policy: Row) -> bool:
+    """Whether a policy that saves may be within the limit after all."""
+    return saves(policy[evidence.reduction]) and slo.beyond_doubt(policy, evidence.intervals) is False
+
+
+def _after(policy: Row) -> str:
+    count = policy["requests"]
+    return f"After {count:,} simulated request{'s' * (count != 1)},"
 
 
 def _sure(evidence: Evidence, most: Row) -> Iterator[str]:
