@@ -664,6 +664,16 @@ def test_a_leading_zero_is_no_group_of_thousands(
     assert (settings.get("decimal"), settings.get("thousands")) == (decimal, None)
 
 
+#: Rows of merged cells above the header, as spreadsheets write them.
+MERGED = (
+    ["{separator}Grid{separator}Grid"],
+    ["Carbon intensity{separator}{separator}"],
+    ['"Carbon intensity"{separator}{separator}""'],
+    ["All{separator}All{separator}All", "{separator}Grid{separator}"],
+    ["# by X", "{separator}Grid{separator}Grid"],
+)
+
+
 @pytest.mark.parametrize("separator", [",", ";"])
 @pytest.mark.parametrize(
     "above",
@@ -672,6 +682,7 @@ def test_a_leading_zero_is_no_group_of_thousands(
         ["# exported by X, 2024", "# licence: none"],
         ["Carbon intensity", "", "Source: X"],
         ["# a;b;c"],
+        *MERGED,
     ],
 )
 def test_lines_above_a_table_are_named_and_the_remedy_works(
@@ -679,7 +690,8 @@ def test_lines_above_a_table_are_named_and_the_remedy_works(
 ) -> None:
     table = wide("time,A,B", lambda h: f"{300 + h},{400 + h}").replace(",", separator)
     path = tmp_path / "file.csv"
-    path.write_text("\n".join([*above, table]), encoding="utf-8")
+    lines_above = [line.format(separator=separator) for line in above]
+    path.write_text("\n".join([*lines_above, table]), encoding="utf-8")
     where = "line 1" if len(above) == 1 else f"lines 1 to {len(above)}"
     pattern = (
         rf"{where} stands? above the table, whose header is line {len(above) + 1}: .* "
@@ -698,7 +710,9 @@ def test_lines_above_a_table_are_named_and_the_remedy_works(
 
 
 @pytest.mark.parametrize("separator", [",", ";"])
-@pytest.mark.parametrize("above", [["# by X"], ["Carbon intensity", "", "Source: X"], ["sep={separator}"]])
+@pytest.mark.parametrize(
+    "above", [["# by X"], ["Carbon intensity", "", "Source: X"], ["sep={separator}"], *MERGED]
+)
 @pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])  # read as a whole, and by its first rows
 def test_lines_above_a_table_of_carbon_are_skipped_by_the_suggestion(
     above: list[str], separator: str, name: str, tmp_path: Path
@@ -748,17 +762,29 @@ OTHER_KINDS = {
 
 
 @pytest.mark.parametrize("kind", OTHER_KINDS)
+@pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])  # read as a whole, and by its first rows
 def test_lines_above_a_table_of_another_kind_are_skipped_by_the_suggestion(
-    kind: str, name: str, tmp_path: Path
+    kind: str, name: str, merged: bool, tmp_path: Path
 ) -> None:
     table, place = OTHER_KINDS[kind]
-    content = f"Exported by X\n\n{table}".encode()
+    empty_cells = "," * table.partition("\n")[0].count(",")
+    above = f"Exported by X{empty_cells}\n" if merged else "Exported by X\n\n"
+    content = f"{above}{table}".encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     suggested: Any = tomllib.loads(inspect_file(tmp_path / name).suggestion)
     for step in place:
         suggested = suggested[step]
-    assert suggested == 2
+    assert suggested == (1 if merged else 2)
+
+
+@pytest.mark.parametrize("head", ["time,A,A\n", ",A,B\nUTC,g/kWh,g/kWh\n", ",A,A\ntime,B,B\n"])
+def test_a_row_of_units_or_a_repeated_name_is_no_header_below_merged_cells(head: str, tmp_path: Path) -> None:
+    table = wide("", lambda h: f"{300 + h},{400 + h}").lstrip("\n")
+    (tmp_path / "file.csv").write_text(head + table, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, CARBON_WIDE.format(keys=""))
+    assert "above the table" not in str(caught.value)
 
 
 def test_lines_above_a_table_that_nobody_recognises_are_none_of_its_columns(tmp_path: Path) -> None:

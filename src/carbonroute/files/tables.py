@@ -640,11 +640,24 @@ def _lines_above(texts: Sequence[str], separator: str) -> int:
         is_comment = text.startswith("#")
         if fields[line] == usual > 1 and not is_comment:
             names, data = text.split(separator), texts[line + 1].split(separator)
-            is_header = not any(map(_NUMBER_BEGINS.match, names)) and any(map(_NUMBER_BEGINS.match, data))
-            return line if is_header and fields[line + 1] == usual else 0
-        if fields[line] >= usual and not is_comment:
+            is_text = not any(map(_NUMBER_BEGINS.match, names))
+            if is_text and fields[line + 1] == usual and any(map(_NUMBER_BEGINS.match, data)):
+                return 0 if _are_merged(names) else line
+            if not (is_text and _are_merged(names)):
+                return 0
+        elif fields[line] >= usual and not is_comment:
             return 0
     return 0
+
+
+def _are_merged(names: Sequence[str]) -> bool:
+    """Whether names are those of merged cells, as spreadsheets write them: repeated, or without the last.
+
+    >>> _are_merged(["", "Grid", "Grid"]), _are_merged(["Title", ""]), _are_merged(["", "DE"])
+    (True, True, False)
+    """
+    plain = [name.strip().strip('"').strip() for name in names]
+    return len(set(plain)) < len(plain) or not plain[-1]
 
 
 def column_names(head: bytes, file_name: str, separator: str = ",", line: int = 1) -> list[str]:
