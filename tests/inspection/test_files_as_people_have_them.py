@@ -843,7 +843,7 @@ def test_a_zone_that_is_truly_low_is_kept_as_the_refusal_says(tmp_path: Path) ->
     assert carbon[:3, 0].tolist() == pytest.approx([1.2, 1.3, 1.4])
 
 
-@pytest.mark.parametrize("bad", ["soon", "1704067200000", ""])
+@pytest.mark.parametrize("bad", ["soon", ""])
 def test_a_time_of_another_kind_among_numbers_is_refused_with_its_line(bad: str, tmp_path: Path) -> None:
     start = int(samples.START.timestamp())
     stamps = [str(start + 3600 * hour) for hour in range(24)]

@@ -91,7 +91,7 @@ class ParquetFile:
 
     def readable(self, names: Iterable[str]) -> list[str]:
         """Return which of some columns are text, numbers or times."""
-        return [name for name in names if _is_readable(self.schema[name])]
+        return [name for name in names if is_readable(self.schema[name])]
 
     def require(self, names: Collection[str], total_bytes: float = float("inf")) -> None:
         """Refuse columns that are too large to be decoded.
@@ -331,7 +331,7 @@ def _damaged(file_name: str) -> InputError:
     return refused(file_name, "is a damaged Parquet file", "copy it again")
 
 
-def _is_readable(dtype: pl.DataType) -> bool:
+def is_readable(dtype: pl.DataType) -> bool:
     """Whether a type is text, a number or a time; a duration or a time of day is none of them."""
     temporal = isinstance(dtype, pl.Date | pl.Datetime)
     words = isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Boolean | pl.Null)
@@ -341,7 +341,7 @@ def _is_readable(dtype: pl.DataType) -> bool:
 def _readable(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return a column as text, numbers or times; of another type it is empty and keeps it."""
     column = pl.col(name)
-    if not _is_readable(dtype):
+    if not is_readable(dtype):
         return pl.repeat(None, pl.len(), dtype=dtype).alias(name)
     if isinstance(dtype, pl.Date | pl.Datetime):
         per_day = _PER_DAY[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1

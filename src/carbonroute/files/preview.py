@@ -21,7 +21,7 @@ import polars as pl
 
 from carbonroute.errors import InputError
 from carbonroute.files.limits import HEADER_LINES, PIECE_BYTES
-from carbonroute.files.parquet import parquet
+from carbonroute.files.parquet import is_readable, parquet
 from carbonroute.files.streams import JSON_LINES
 from carbonroute.files.strict_json import read_json, refuse_halves
 from carbonroute.files.tables import (
@@ -135,6 +135,8 @@ class Preview:
         Whether it consists of JSON lines.
     layout
         Of a CSV file.
+    schema
+        Returns the columns of a Parquet file or of JSON lines with their types, those too that are not read.
     """
 
     path: Path
@@ -146,6 +148,7 @@ class Preview:
     typed: pl.DataFrame = field(default_factory=_no_rows)
     is_log: bool = False
     layout: CsvLayout = PLAIN
+    schema: Callable[[], Mapping[str, pl.DataType]] = dict
 
     @cached_property
     def head(self) -> pl.DataFrame:
@@ -269,6 +272,19 @@ class Preview:
         """The names of the columns, for messages."""
         return listed([*map(repr, self.names)], 12, " and {} more")
 
+    @cached_property
+    def unread(self) -> str:
+        """A sentence about the columns that are neither text, numbers nor times; empty without any."""
+        kinds = {name: _kind_of(dtype) for name, dtype in self.schema().items()}
+        odd = [f"{name!r} ({kind})" for name, kind in kinds.items() if kind]
+        if not odd:
+            return ""
+        several = len(odd) > 1
+        return (
+            f"column{'s' * several} {listed(odd, 12, ' and {} more')} {'are' if several else 'is'} not read: "
+            "text, numbers or times are expected"
+        )
+
 
 def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayout = PLAIN) -> Preview:
     """Return the preview of a file.
@@ -302,7 +318,10 @@ def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayo
         whole = None
     head = head_of(path, file_name, suffix, layout) if whole is None else whole.head(HEAD_ROWS)
     typed = _typed(head if whole is None else whole)
-    return Preview(path, file_name, None, lambda: head, whole, None, typed, suffix in JSON_LINES, layout)
+    schema = partial(_schema, path, file_name, suffix)
+    return Preview(
+        path, file_name, None, lambda: head, whole, None, typed, suffix in JSON_LINES, layout, schema
+    )
 
 
 def layout_of(path: Path, file_name: str) -> CsvLayout:
@@ -479,6 +498,34 @@ def _is_row(line: str) -> bool:
 
 
 def _objects(path: Path, file_name: str) -> pl.DataFrame:
+    """Return JSON lines as a table without columns of lists or objects, which a log does not have."""
+    return _all_objects(path, file_name).select(~pl.selectors.nested())
+
+
+def _schema(path: Path, file_name: str, suffix: str) -> Mapping[str, pl.DataType]:
+    """Return the columns of a Parquet file or of JSON lines, with their types; of a CSV file none."""
+    if suffix in PARQUET:
+        with parquet(path, file_name) as file:
+            return file.schema
+    return _all_objects(path, file_name).schema if suffix in JSON_LINES else {}
+
+
+def _kind_of(dtype: pl.DataType) -> str:
+    """Return in words what a column of a type that is not read holds; "" for one that is read.
+
+    >>> _kind_of(pl.Time()), _kind_of(pl.List(pl.Int64())), _kind_of(pl.Float64())
+    ('times of day', 'lists', '')
+    """
+    if is_readable(dtype):
+        return ""
+    kinds = {
+        pl.Time: "times of day", pl.Duration: "durations", pl.List: "lists", pl.Array: "lists",
+        pl.Struct: "objects", pl.Binary: "bytes",
+    }  # fmt: skip
+    return kinds.get(type(dtype), str(dtype))
+
+
+def _all_objects(path: Path, file_name: str) -> pl.DataFrame:
     """Return JSON lines as a table, with no more checks than it takes to read them."""
     lines = list(filter(_is_object, _lines(path, file_name)))
     if not lines:
@@ -486,7 +533,7 @@ def _objects(path: Path, file_name: str) -> pl.DataFrame:
     text = "\n".join(lines).encode()
     refuse_halves(text, file_name)
     try:
-        return _as_words(pl.read_ndjson(io.BytesIO(text), infer_schema_length=None))
+        return pl.read_ndjson(io.BytesIO(text), infer_schema_length=None)
     except failures() as error:
         raise _no_table(file_name, error) from error
 
@@ -514,11 +561,6 @@ def _rows(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame:
 
 def _no_table(file_name: str, error: BaseException) -> InputError:
     return refused(file_name, f"is no table ({str(error).partition(chr(10))[0]})", _FILES)
-
-
-def _as_words(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of JSON lines without columns of lists or objects, which a log does not have."""
-    return table.select(~pl.selectors.nested())
 
 
 def _lines(path: Path, file_name: str) -> Iterator[str]:

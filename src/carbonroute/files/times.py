@@ -18,6 +18,8 @@ from carbonroute.units import CENTURY_S, PER_SECOND
 
 #: Numbers of seconds, or microseconds, are counted from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: First and last serial date of a spreadsheet that is believed, of 2000 and 2099; and its day 0.
+SERIAL_DATES, _DAY_0 = (36_526, 73_050), datetime(1899, 12, 30, tzinfo=UTC)
 #: A horizon that holds every time.
 ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _FIRST_US, _LAST_US = ((end - EPOCH) // timedelta(microseconds=1) for end in ALWAYS)
@@ -247,6 +249,28 @@ def unit_since_1970(number: float) -> str | None:
     return next(units, None)
 
 
+def in_unit(number: float, unit: str) -> str | None:
+    """Return a number that counts the time since 1970 in another unit in this one; None where it does not.
+
+    >>> in_unit(1609459200000, "s"), in_unit(1609459200, "s")
+    ('1609459200', None)
+    """
+    own = unit_since_1970(number)
+    return None if own in {None, unit} else f"{number * PER_SECOND[unit] / PER_SECOND[own or unit]:.0f}"
+
+
+def serial_date(number: float) -> str | None:
+    """Return the time that a serial date of a spreadsheet stands for, to the minute; None if it is none.
+
+    >>> serial_date(44197.25), serial_date(300)
+    ('2021-01-01T06:00', None)
+    """
+    if not SERIAL_DATES[0] <= number < SERIAL_DATES[1]:
+        return None
+    minutes = round(number * 24 * 60)
+    return (_DAY_0 + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M")
+
+
 def epoch_times(column: pl.Series, unit: str, file_name: str, first_line: int = FIRST_LINE) -> pl.Series:
     """Return numbers that count the time since 1970 as times in UTC, to the microsecond.
 
@@ -269,10 +293,25 @@ def epoch_times(column: pl.Series, unit: str, file_name: str, first_line: int = 
     remedy = f"{unit} since 1970 are expected, as in the first row, of the years 2000 to 2100"
     text = column.cast(pl.String)
     if faults := [
-        Fault(f"line {first_line + row}, {column.name}", found_text(text[row]), remedy) for row in unread
+        Fault(f"line {first_line + row}, {column.name}", *_other_unit(text[row], unit, remedy))
+        for row in unread
     ]:
         raise InputError(file_name, faults)
     return times
+
+
+def _other_unit(text: str | None, unit: str, remedy: str) -> tuple[str, str]:
+    """Return problem and remedy for an entry that counts no time since 1970 in a unit."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return found_text(text), remedy
+    if (same := in_unit(number, unit)) is None:
+        return found_text(text), remedy
+    problem = (
+        f"{found_text(text)}, which counts {unit_since_1970(number)} since 1970, and the first row {unit}"
+    )
+    return problem, f"one unit in all rows is expected: {same} is the same time in {unit}"
 
 
 def lenient_epoch_times(column: pl.Series, unit: str) -> pl.Series:
@@ -433,12 +472,16 @@ def _instant(
 
 
 def _since_1970(stamp: str | None) -> str | None:
-    """Return a number that counts seconds, or fractions of them, since 1970 as a time; None if it does not.
+    """Return a number that counts seconds, or fractions of them, since 1970, or days, as a time; else None.
 
     >>> _since_1970("1704067200000"), _since_1970("17")
     ('2024-01-01T00:00:00Z, if that number counts ms since 1970', None)
+    >>> _since_1970("45292.5")
+    "2024-01-01T12:00, if that number is a spreadsheet's serial date"
     """
     text = (stamp or "").strip()
+    if re.fullmatch(r"[0-9]{5}(\.[0-9]*)?", text) and (time := serial_date(float(text))):
+        return f"{time}, if that number is a spreadsheet's serial date"
     if not re.fullmatch(r"[0-9]{9,20}(\.[0-9]*)?", text):
         return None
     for unit, per_s in PER_SECOND.items():

@@ -174,7 +174,10 @@ def _read(paths: Sequence[Path], settings: ImportSettings) -> _Reading:
         reading.format_of[file.name] = form.name
         if not form.has_header:
             file.layout.require_csv(file.name, f"of format {form.name}")
-        reading.notes += [note for note in form.read(file, own, digests) if note not in reading.notes]
+        notes = form.read(file, own, digests)
+        if form.has_header and file.preview is not None and file.preview.unread:
+            notes = [*notes, f"{file.name}: {file.preview.unread}"]
+        reading.notes += [note for note in notes if note not in reading.notes]
         _refuse_same(file.name, digests)
         if own.has_requests and path not in counting:
             own.drop_requests()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from carbonroute.errors import Fault, InputError, did_you_mean, shortened
+from carbonroute.files.number_times import refuse_numbers_as_times
 from carbonroute.files.preview import TIME
 from carbonroute.files.text import refuse_packed, refused
 from carbonroute.importing import FORMATS, NAMES
@@ -84,6 +85,7 @@ def _refuse_nearly(file: File) -> None:
     table = file.preview
     if table is None or table.content is not None or table.times:
         return
+    refuse_numbers_as_times(table)
     for name in table.words:
         text = table.head[name].drop_nulls().head(1).to_list()
         if TIME.search(name) and text and re.search(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}", text[0]):

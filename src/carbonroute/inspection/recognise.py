@@ -13,6 +13,7 @@ import polars as pl
 
 from carbonroute.carbon import SOURCES, FileSource, Forecast
 from carbonroute.carbon.columns import says_carbon
+from carbonroute.files.number_times import refuse_numbers_as_times
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, layout_of, preview
 from carbonroute.files.text import refused
 from carbonroute.files.times import without_abbreviation
@@ -84,8 +85,10 @@ class Recognised:
     recognition: Recognition
 
     def inspection(self) -> Inspection:
-        """Return the content of the file as its reader sees it."""
-        return self.reader.inspect(self.preview, self.recognition)
+        """Return the content of the file as its reader sees it, and what no reader sees."""
+        found = self.reader.inspect(self.preview, self.recognition)
+        unread = self.preview.unread
+        return replace(found, findings=(*found.findings, unread)) if unread else found
 
 
 def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognised:
@@ -106,6 +109,8 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
     layout = layout_of(path, file_name)
     with_commas = replace(layout, separator=",")
     file = preview(path, file_name, layout=layout if kind in (None, "carbon") else with_commas)
+    if kind != "rtt":
+        refuse_numbers_as_times(file)
     has_commas = file.layout.separator == ","
     readers = [
         reader
@@ -128,7 +133,9 @@ def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognis
             raise refused(file_name, "this JSON is nothing that is known", remedy)
         possible = dict.fromkeys(known_reader.kind for known_reader, _ in known)
         raise refused(
-            file_name, f"cannot tell what this is: columns {file.listed}", _looked_for(kind, possible)
+            file_name,
+            "; ".join(filter(None, (f"cannot tell what this is: columns {file.listed}", file.unread))),
+            _looked_for(kind, possible),
         )
     others = [
         recognition
@@ -174,7 +181,7 @@ def _refuse_times(file: Preview, kind: Kind | None, *, is_carbon: bool) -> None:
         remedy = (
             f"for carbon intensities, state first time and interval instead: {lines}; for rates, --as rates"
         )
-        raise refused(name, "has no column of times", remedy)
+        raise refused(name, "; ".join(filter(None, ("has no column of times", file.unread))), remedy)
 
 
 def _tells_times(name: str, column: pl.Series) -> bool:

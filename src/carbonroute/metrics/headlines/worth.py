@@ -221,8 +221,8 @@ def doubts(evidence: Evidence) -> Iterator[str]:
         return
     ends = evidence.intervals.filter(pl.col("workload").is_null(), figure=evidence.reduction)
     kept = candidates.filter("viable").join(ends.select("policy", "high").drop_nulls(), on="policy")
-    if kept.height and kept["high"].max() > LEAST_PCT:
-        row = kept.sort("high", descending=True, maintain_order=True).row(0, named=True)
+    row = next(iter(kept.sort("high", descending=True, maintain_order=True).rows(named=True)), None)
+    if row is not None and row["high"] > LEAST_PCT:
         what = f"{row['policy']} may save up to {row['high']:.1f} % at 95 % confidence"
         yield f"{_after(row)} this is not sure: {what}."
 
