@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import threading
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -272,8 +273,12 @@ class Ended(KeyboardInterrupt):
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether an exception is Ctrl-C or another signal, and no error of the code that it came out of."""
-    return type(error) in {KeyboardInterrupt, Ended}
+    """Whether an exception is Ctrl-C or another signal, and no error of the code that it came out of.
+
+    Signals are handled on the main thread alone: on another one, that code itself has raised it.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and type(error) in {KeyboardInterrupt, Ended}
 
 
 def described(error: BaseException) -> str:

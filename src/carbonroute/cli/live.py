@@ -77,6 +77,7 @@ def check(
                 "would_send": None if seen.sent is None else _cells(setup, seen.sent),
                 "reasons": list(seen.reasons),
                 "problems": list(seen.problems),
+                "notes": list(seen.notes),
             }
         )
     else:
@@ -84,6 +85,7 @@ def check(
         _print_carbon(console, seen.carbon)
         _print_weights(console, setup, seen.weights, seen.held, str(setup.settings.mode))
         _print_sent(console, setup, seen)
+        _print_lines(console, seen.notes, "", "Said by servers:")
         _print_lines(console, seen.problems, "Nothing to mend.", "To mend before the start:")
     return MISSED if seen.problems else DONE
 
@@ -347,7 +349,7 @@ def _print_carbon(console: Console, carbon: tuple[RegionCarbon, ...]) -> None:
     for heading in ("region", "g/kWh", "age", "from", "step"):
         table.add_column(heading)
     for one in carbon:
-        age = "–" if one.age_s is None else f"{one.age_s / 60:.0f} min"
+        age = "–" if one.age_s is None else f"{one.age_s / 60:z.0f} min"
         value = "unknown" if one.g_per_kwh is None else f"{one.g_per_kwh:.0f}"
         table.add_row(one.region, value, age, one.source or "–", one.step)
     console.print(table)

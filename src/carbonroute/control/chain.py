@@ -89,6 +89,38 @@ def last_of_chain(folder: Path) -> DecisionRecord | None:
     return last
 
 
+def require_all(folder: Path) -> None:
+    """Refuse a journal of which files, or the first records, are missing: as far as the ends of files tell.
+
+    Raises
+    ------
+    RunFolderError
+        If the first record of a file does not follow the last one before it, or one of them is damaged.
+    """
+    seq, prev = 0, ""
+    for name in files(folder):
+        with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
+            first = file.readline(_MAX_LINE_BYTES)
+        lines = _last_lines(folder, name)
+        if not lines:
+            continue
+        place = f"{folder / name}: line 1"
+        _require_follows(_read(first, place)[0], (seq, prev), place)
+        last, prev = _read(lines[-1], f"{folder / name}: last line")
+        seq = last.seq + 1
+
+
+def _require_follows(record: DecisionRecord, expected: tuple[int, str], place: str) -> None:
+    """Refuse a record that is not the next one."""
+    if not expected[1] and record.seq > 0:
+        problem = f"{record.seq:,} records are missing before it: a journal needs all of its files"
+        remedy = "put them back; or name another folder, and the records begin again there"
+        raise RunFolderError(f"{place}: {problem}; {remedy}")
+    if (record.seq, record.prev) != expected:
+        problem = f"record {record.seq} follows another than the one before it"
+        raise RunFolderError(f"{place}: {problem}; take the journal from where it was written")
+
+
 def _last_with_record(folder: Path, names: list[str]) -> list[str]:
     """Return the last file that has a whole record, and those after it; all, if none has."""
     for index in reversed(range(len(names))):
@@ -176,15 +208,7 @@ def _in_files(folder: Path, *, last_file: bool) -> Iterator[tuple[str, int, Deci
                 record, digest = _read(line, place)
                 if last_file and number == 1 and not prev:
                     seq, prev = record.seq, record.prev
-                if not prev and record.seq > 0 and number == 1:
-                    problem = (
-                        f"{record.seq:,} records are missing before it: a journal needs all of its files"
-                    )
-                    remedy = "put them back; or name another folder, and the records begin again there"
-                    raise RunFolderError(f"{place}: {problem}; {remedy}")
-                if (record.seq, record.prev) != (seq, prev):
-                    problem = f"record {record.seq} follows another than the one before it"
-                    raise RunFolderError(f"{place}: {problem}; take the journal from where it was written")
+                _require_follows(record, (seq, prev), place)
                 yield name, end, record, digest
                 seq, prev = seq + 1, digest
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType, NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from carbonroute.errors import MAX_FAULTS, Fault, InputError, NoDataError, first_faults
+from carbonroute.errors import MAX_FAULTS, Fault, InputError, NoDataError, first_faults, shortened
 from carbonroute.files.strict_json import TOP
 
 _INSTANT = "an ISO 8601 time with its offset is expected, such as 2021-01-01T00:00Z"
@@ -27,12 +27,29 @@ _NAMES = MappingProxyType(
 )
 #: Objects that are validated at a time: their faults stop the reading before they fill the memory.
 _CHUNK = 1000
+#: Remarks of an answer that are passed on, and characters of each.
+_MOST_REMARKS, _MOST_SAID = 5, 200
 
 
 class AnswerModel(BaseModel):
     """An object of a provider's answer; nothing is converted, and keys without a field are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
+
+
+def remarks(answer: Any, key: Literal["warnings", "infos"]) -> tuple[str, ...]:
+    """Return what Prometheus and its kin add to an answer: texts under a key beside its data.
+
+    >>> remarks({"status": "success", "warnings": ["a shard did not answer"]}, "warnings")
+    ('a shard did not answer',)
+    """
+    texts = answer.get(key) if isinstance(answer, dict) else None
+    known = texts if isinstance(texts, list) else ()
+    return tuple(
+        shortened(" ".join(text.split()), _MOST_SAID)
+        for text in known[:_MOST_REMARKS]
+        if isinstance(text, str)
+    )
 
 
 def as_instant(text: object) -> object:

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.answers import remarks
 from carbonroute.files.text import refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.format import File, JsonFormat
@@ -24,7 +25,9 @@ class Prometheus(JsonFormat):
 
     def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
         """Count the requests of all series."""
-        return add(aggregates, file.name, checked(_series(content, file.name), file.name))
+        notes = add(aggregates, file.name, checked(_series(content, file.name), file.name))
+        said = (*remarks(content, "warnings"), *remarks(content, "infos"))
+        return [*notes, *(f"{file.name}: the server says: {text}" for text in said)]
 
 
 def _series(content: Any, file_name: str) -> list[MetricSeries]:

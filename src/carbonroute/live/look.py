@@ -57,6 +57,8 @@ class Look:
         Why that would be the baseline.
     problems
         What should be mended before the start.
+    notes
+        What servers say beside their values.
     """
 
     carbon: tuple[RegionCarbon, ...]
@@ -68,6 +70,7 @@ class Look:
     sent: Array | None
     reasons: tuple[str, ...]
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
@@ -98,10 +101,10 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
             with actuation_of(setup, clock, fetch) as actuation:
                 seen = _decided(setup, loop, sensor.read(0.0), actuation)
             problems += [*seen.problems, *sensor.alarms, *feed.alarms()]
-            carbon = feed.described(0.0)
+            notes, carbon = (*sensor.notes, *feed.notes()), feed.described(0.0)
         finally:
             feed.close()
-    return replace(seen, carbon=carbon, problems=tuple(dict.fromkeys(problems)))
+    return replace(seen, carbon=carbon, problems=tuple(dict.fromkeys(problems)), notes=notes)
 
 
 def _decided(setup: LiveSetup, loop: ControlLoop, reading: Reading, actuation: Actuation) -> Look:

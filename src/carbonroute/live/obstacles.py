@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 
 from pydantic import BaseModel
 
-from carbonroute.control.chain import last_of_chain
+from carbonroute.control.chain import last_of_chain, require_all
 from carbonroute.errors import CarbonrouteError, InputError
 from carbonroute.files.folder import is_held, writing
 from carbonroute.live.config import Live
@@ -63,5 +63,6 @@ def _of_the_journal(folder: Path) -> Iterator[str]:
             if is_held(folder):
                 yield f"{folder}: a controller is routing here already"
             last_of_chain(folder)
+            require_all(folder)
     except CarbonrouteError as error:
         yield str(error)

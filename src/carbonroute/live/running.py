@@ -22,7 +22,7 @@ from carbonroute.live.actuators.target import GaugeBoard, TargetContext
 from carbonroute.live.baselines import weights_of
 from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
-from carbonroute.live.controller import Controller, LiveSensing, Ports, Snapshot
+from carbonroute.live.controller import Controller, Ports, Snapshot
 from carbonroute.live.http import Fetcher
 from carbonroute.live.observe.sensor import LiveSensor, NoSensor
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed
@@ -173,7 +173,9 @@ def control_loop(setup: LiveSetup, feed: LiveFeed, traffic: ExpectedTraffic) -> 
     return ControlLoop(router, setup.inputs.site, feed, candidate.information, traffic)
 
 
-def sensor_of(setup: LiveSetup, traffic: ExpectedTraffic, clock: Clock, fetch: Fetcher) -> LiveSensing:
+def sensor_of(
+    setup: LiveSetup, traffic: ExpectedTraffic, clock: Clock, fetch: Fetcher
+) -> LiveSensor | NoSensor:
     """Return the sensor that the live file states, or the scenario's expected traffic."""
     site, observe = setup.inputs.site, setup.settings.observe
     if observe is None:

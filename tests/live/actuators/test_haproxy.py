@@ -98,7 +98,9 @@ def test_weights_are_exact_in_steps_and_within_bounds(values: list[float], most:
         assert sum(of_region) == parts[region]
         assert max(of_region) - min(of_region) <= 1
         assert trickle == 0 or parts[region] >= 1
-        assert parts[region] / sum(parts.values()) == pytest.approx(shares[region], abs=4 / most)
+        # The trickle of the two others is taken from it.
+        within = 4 / most + 2 * trickle
+        assert parts[region] / sum(parts.values()) == pytest.approx(shares[region], abs=within)
 
 
 def test_weights_are_never_all_zero_on_the_way(stats: tuple[Path, Socket]) -> None:

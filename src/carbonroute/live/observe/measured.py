@@ -50,13 +50,16 @@ class Answers:
     vectors
         By quantity.
     alarms
-        What was wrong with the others, in words.
+        What was wrong with the others, in words, and what the server warns of.
+    notes
+        What it says besides.
     reached
         Whether the server answered every query that was sent.
     """
 
     vectors: dict[Quantity, Vector] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     reached: bool = True
 
 
@@ -72,10 +75,12 @@ def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
         except ObserveError as error:
             answers.alarms.append(f"{name}: {error}")
             if not error.reached:
-                return Answers({}, answers.alarms, reached=False)
+                return Answers({}, answers.alarms, answers.notes, reached=False)
             continue
         if vector.left_out and name not in _MEANS:  # a mean of no requests is no number
             answers.alarms.append(f"{name}: {vector.left_out} values are no numbers, and unknown")
+        answers.alarms += [f"{name}: the server warns: {text}" for text in vector.warnings]
+        answers.notes += [f"{name}: the server notes: {text}" for text in vector.infos]
         answers.vectors[name] = vector
         if at_s is None and vector.samples:
             at_s = vector.samples[0].at_s

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from pydantic import Field, TypeAdapter, ValidationError
 
 from carbonroute.errors import CarbonrouteError, InputError, shortened
-from carbonroute.files.answers import AnswerModel
+from carbonroute.files.answers import AnswerModel, remarks
 from carbonroute.files.strict_json import parse_json
 from carbonroute.live.http import Fetcher, FetchError, Request
 
@@ -65,10 +65,14 @@ class Vector:
         The values.
     left_out
         How many values were NaN or infinite.
+    warnings, infos
+        What the server says beside the values: they may be incomplete, or the query is odd.
     """
 
     samples: tuple[Sample, ...]
     left_out: int = 0
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
 
 
 # A pair of a time in s and a value as text.
@@ -134,7 +138,8 @@ def parsed(content: bytes) -> Vector:
         If the query failed, or the content is no answer of Prometheus.
     """
     try:
-        answer = _ANSWER.validate_python(parse_json(content, "the answer"))
+        document = parse_json(content, "the answer")
+        answer = _ANSWER.validate_python(document)
     except InputError as error:
         raise ObserveError(f"the answer is no JSON ({error.faults[0]})") from error
     except ValidationError as error:
@@ -150,7 +155,7 @@ def parsed(content: bytes) -> Vector:
             samples.append(Sample(labels, value, at_s))
         else:
             left_out += 1
-    return Vector(tuple(samples), left_out)
+    return Vector(tuple(samples), left_out, remarks(document, "warnings"), remarks(document, "infos"))
 
 
 def _numbers(pair: list[Any]) -> tuple[float, float]:

@@ -52,8 +52,8 @@ class LiveSensor:
 
     Attributes
     ----------
-    alarms
-        Of the last reading, in words.
+    alarms, notes
+        Of the last reading, in words: what is wrong, and what the server says besides.
     fresh
         Whether each pool's samples were fresh then, shape (P,).
     healthy
@@ -105,6 +105,7 @@ class LiveSensor:
         self._before_s: float | None = None
         self._mark: tuple[float, float] | None = None
         self.alarms: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         self.fresh: Mask = np.zeros(len(site.capacity.region), dtype=bool)
         self.healthy = False
         self.counted = False
@@ -137,6 +138,7 @@ class LiveSensor:
         known = self._known(self.measured, [name for name in _NEEDED if name in queries], answers)
         reading = self._reading(self.measured, passed_s, known)
         self.alarms = tuple(dict.fromkeys(map(hidden, answers.alarms)))
+        self.notes = tuple(dict.fromkeys(map(hidden, answers.notes)))
         self.healthy = answers.reached and bool(reading.available.any())
         return reading
 
@@ -257,7 +259,7 @@ class NoSensor:
 
     Attributes
     ----------
-    alarms, fresh, healthy, counted, measured, energy
+    alarms, notes, fresh, healthy, counted, measured, energy
         As of `LiveSensor`; nothing is ever measured.
     """
 
@@ -265,6 +267,7 @@ class NoSensor:
         self._site, self._traffic = site, traffic
         self._before_s: float | None = None
         self.alarms: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         self.fresh: Mask = np.zeros(len(site.capacity.region), dtype=bool)
         self.healthy = True
         self.counted = False

@@ -22,7 +22,7 @@ from carbonroute.carbon.source import CarbonReadings
 from carbonroute.carbon.watttime import WattTime
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
-from carbonroute.files.answers import as_instant
+from carbonroute.files.answers import as_instant, remarks
 from carbonroute.files.strict_json import parse_json
 from carbonroute.files.xml import parse_xml
 from carbonroute.live.http import Request
@@ -128,10 +128,13 @@ class Piece:
         Of the file.
     end
         End of the last interval that it has, UTC.
+    remarks
+        What the server says beside the values.
     """
 
     content: bytes
     end: datetime
+    remarks: tuple[str, ...] = ()
 
 
 class Archive(ABC):
@@ -525,7 +528,8 @@ class PrometheusArchive(_OfProvider):
             if math.isfinite(value) and start <= begin < end:
                 lines.append(f"{utc(begin)},{zone},{value!r}")
                 last = max(last, begin + self.step)
-        return Piece("\n".join(["time,zone,g_per_kwh", *lines, ""]).encode(), last) if lines else None
+        said = (*remarks(answer, "warnings"), *remarks(answer, "infos"))
+        return Piece("\n".join(["time,zone,g_per_kwh", *lines, ""]).encode(), last, said) if lines else None
 
     def begins(self, content: bytes, name: str) -> set[datetime]:
         """Return the times of the rows."""

@@ -173,6 +173,7 @@ class LiveFeed:
         self._turns: dict[tuple[int, str], Turn] = {}
         self._hosts = Hosts(self._limits())
         self._alarms: dict[tuple[str, ...], str] = {}
+        self._notes: dict[tuple[str, ...], str] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
         #: Whether all sources were asked once.
@@ -260,7 +261,13 @@ class LiveFeed:
     def _answered(self, source: _Source, call: Call, session: Session) -> list[str]:
         """Take the believed values of what a provider answers; return why others are not."""
         reply = source.provider.answer(call, session, self._around)
+        place = f"{source.name}, {call.name}"
+        said = ("warns", reply.warnings, self._alarms), ("notes", reply.infos, self._notes)
         with self._lock:
+            for verb, texts, told in said:
+                told.pop((place, verb), None)
+                if texts:
+                    told[place, verb] = f"{place}: the server {verb}: {'; '.join(texts)}"
             self._calendar.hear(reply.sent_at)
             now = self._calendar.now()
             refused = self._take(source, call, reply.points, reply.issued_at, now)
@@ -326,6 +333,11 @@ class LiveFeed:
                 if each.step not in ("fresh", "forecast")
             ]
             return (*map(hidden, self._alarms.values()), *self._calendar.alarms(), *now)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what servers say besides, in their last answers."""
+        with self._lock:
+            return tuple(map(hidden, self._notes.values()))
 
     def _region(self, region: FeedRegion, now: datetime) -> RegionCarbon:
         for step, source, value, observed_at in self._candidates(region, now):

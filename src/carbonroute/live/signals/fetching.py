@@ -105,7 +105,8 @@ class Listener:
     step
         Called with the number of requests done and of all.
     again
-        Called with a line for each request that is sent again: why, and after how long.
+        Called with a line for each request that is sent again, why, and after how long; and for what a
+        server says beside its values.
     """
 
     step: Callable[[int, int], None] = lambda _done, _total: None
@@ -159,6 +160,8 @@ def fetch_history(
         if piece is None:
             empty.append(f"{zone}, {utc(start)} to {utc(end)}")
             continue
+        for text in piece.remarks:
+            told.again(f"{zone}, {utc(start)} to {utc(end)}: the server says: {hidden(text)}")
         name = f"{kind}.{zone}.{start:{_STAMP}}-{piece.end:{_STAMP}}{archive.ending}"
         with writing(folder / name):
             folder.mkdir(parents=True, exist_ok=True)

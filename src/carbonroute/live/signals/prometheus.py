@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from carbonroute.carbon import Accounting
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.answers import remarks
 from carbonroute.files.durations import Duration
 from carbonroute.files.strict_json import parse_json
 from carbonroute.live.http import Request
@@ -94,7 +95,7 @@ class LivePrometheus(Provider):
         if self.time_query is not None:
             times = self._vector(session(self._request(self.time_query)).content, "time_query")
             points = {zone: _since(of, times.get(zone)) for zone, of in reply.points.items()}
-            reply = Reply({zone: of for zone, of in points.items() if of})
+            reply = replace(reply, points={zone: of for zone, of in points.items() if of})
         return replace(reply, sent_at=sent_at(answer.headers))
 
     def parse(self, content: bytes, call: Call) -> Reply:
@@ -105,7 +106,8 @@ class LivePrometheus(Provider):
             start = datetime.fromtimestamp(time_s, UTC)
             length = timedelta(minutes=self.every.minutes)
             points[zone] = [Point(start, start + length, value if math.isfinite(value) else None)]
-        return Reply(points)
+        document = parse_json(content, call.name)
+        return Reply(points, warnings=remarks(document, "warnings"), infos=remarks(document, "infos"))
 
     def _vector(self, content: bytes, name: str) -> dict[str, tuple[float, str]]:
         """Return time, s since 1970, and text of each value by its label.
@@ -131,7 +133,8 @@ class LivePrometheus(Provider):
             values[zone] = value
         if not values:
             remedy = "check the query: an empty answer is no value"
-            raise InputError(place, [Fault("data.result", "is empty", remedy)])
+            said = "".join(f"; the server warns: {text}" for text in remarks(answer, "warnings"))
+            raise InputError(place, [Fault("data.result", f"is empty{said}", remedy)])
         return values
 
     def _sample(self, sample: Any, where: str, place: str) -> tuple[str, tuple[float, str]]:

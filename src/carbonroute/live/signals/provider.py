@@ -102,11 +102,15 @@ class Reply:
         When a forecast was made, UTC; None for measured values.
     sent_at
         When the server sent it, by its own clock; None where it does not say.
+    warnings, infos
+        What the server says beside the values.
     """
 
     points: Mapping[str, Sequence[Point]]
     issued_at: datetime | None = None
     sent_at: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
 
 
 class Session(Protocol):
