@@ -49,7 +49,13 @@ def example(name: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES))
+#: They differ from another example by their number of servers alone.
+ALIKE = {"capacity-50", "capacity-25"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[pytest.mark.full] * (one in ALIKE)) for one in sorted(EXAMPLES)]
+)
 def test_an_example_runs_and_says_what_it_is(name: str, tmp_path: Path) -> None:
     document = tomllib.loads(EXAMPLES[name].read_text(encoding="utf-8"))
     assert document["name"] == name

@@ -19,8 +19,9 @@ from carbonroute.errors import InputError
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.slo import WORST_PCT
+from carbonroute.outcome import Outcome
 from carbonroute.runs import replications as replications_of_runs
-from carbonroute.scenario import load, resolve
+from carbonroute.scenario import Inputs, load, resolve
 from helpers import small
 
 #: 40 % of the requests are nearest to A (400 g/kWh), 60 % to B (50 g/kWh); all are in time everywhere.
@@ -202,23 +203,31 @@ def _of_every_policy(folder: Path, *changes: small.Change) -> Path:
     return small.write(folder, *STILL[1:2], ('[[policies]]\nuse = "latency-first"\n', entries), *changes)
 
 
-@pytest.mark.parametrize("engine", ["sampled", "queued"])
-@pytest.mark.parametrize("full", [(0,), (1,), (0, 1)])
-def test_no_policy_sends_others_to_a_full_region(engine: str, full: tuple[int, ...], tmp_path: Path) -> None:
-    scenario = _of_every_policy(
-        tmp_path, ("[[policies]]", "[[pools]]\nservers = 3\n[[policies]]"), ("hours = 6", "hours = 1")
-    )
+@pytest.fixture(scope="module", params=["sampled", "queued"])
+def free(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Inputs, tuple[Outcome, ...]]:
+    """Return an engine, a scenario of every policy, and its outcomes where no region is full."""
+    pools = ("[[policies]]", "[[pools]]\nservers = 3\n[[policies]]")
+    scenario = _of_every_policy(tmp_path_factory.mktemp("every"), pools, ("hours = 6", "hours = 1"))
     inputs = resolve(load(scenario))
+    return request.param, inputs, ENGINES[request.param](inputs)
+
+
+@pytest.mark.parametrize("full", [(0,), (1,), (0, 1)])
+def test_no_policy_sends_others_to_a_full_region(
+    full: tuple[int, ...], free: tuple[str, Inputs, tuple[Outcome, ...]]
+) -> None:
+    engine, inputs, unlimited = free
     takes = np.ones((2, 2), dtype=bool)
     for region in full:
         takes[1 - region, region] = False  # West is nearest to A, East to B
     outcomes = ENGINES[engine](replace(inputs, allowed=takes[:, np.newaxis].repeat(2, axis=1)))
-    free = ENGINES[engine](inputs)
     for outcome in outcomes:
         astray = outcome.requests.sum(axis=1)[~takes]
         assert not astray.any(), outcome.policy
     # Without the rule, they do: there is something to keep them from.
-    assert any(outcome.requests.sum(axis=1)[~takes].any() for outcome in free)
+    assert any(outcome.requests.sum(axis=1)[~takes].any() for outcome in unlimited)
 
 
 PAIRS = ("jitter_std_ms = 0\n", 'jitter = { law = "lognormal", p90_file = "p90.csv" }\n')

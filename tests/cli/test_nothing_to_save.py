@@ -18,6 +18,7 @@ STUDY = (
 )
 
 
+@pytest.mark.usefixtures("few_drawn")
 @pytest.mark.parametrize(
     ("command", "words"),
     [

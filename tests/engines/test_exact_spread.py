@@ -10,11 +10,12 @@ from carbonroute.engines import exact, sampled
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Candidate, Inputs
 from carbonroute.units import J_PER_KWH
+from helpers.grids import runs
 from helpers.hourly import expected_requests, variance_between_hours
 from helpers.scenarios import Document, inputs_of
 
-RUNS, PER_HOUR, HOURS = 400, 60, 8
-#: Probability that one of some 40 comparisons fails by luck: of the variance of 400 means, which are nearly
+RUNS, PER_HOUR, HOURS = runs(400, 200), 60, 8
+#: Probability that one of some 40 comparisons fails by luck: of the variance of means, which are nearly
 #: normal, by chi-square.
 RARE = 1e-6 / 40
 

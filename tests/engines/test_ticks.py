@@ -77,8 +77,8 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
 
 #: Hours by default (0: not at all) and with `--full`, and the scenario.
 CASES: dict[str, tuple[int, int, Document]] = {
-    "sparse": (3, 6, {"policies": POLICIES}),
-    "held": (3, 6, {"policies": HELD}),
+    "sparse": (2, 6, {"policies": POLICIES}),
+    "held": (2, 6, {"policies": HELD}),
     "odd-interval": (1, 2, {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 0.234}}),
     "late-warmup": (0, 2, {"policies": HELD, "control": {"interval_s": 13.7, "warmup_hours": 1.234}}),
     "batches-outage": (
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[int, int, Document]] = {
     "many-regions": (1, 2, {"policies": [*POLICIES, *HELD], **many_regions()}),
     "dense": (1, 2, {"policies": POLICIES, "traffic": {"kind": "poisson", "requests_per_hour": 2000}}),
     "provision": (
-        6, 12, {"policies": [{"use": "provision", "max_violation": 0.5}], "control": {"interval_s": 600}},
+        3, 12, {"policies": [{"use": "provision", "max_violation": 0.5}], "control": {"interval_s": 600}},
     ),
 }  # fmt: skip
 

@@ -58,7 +58,9 @@ class Refusals:
         fault shows when the scenario runs, and `validate` need not find it.
         """
         before = content(self.outputs)
-        message = self._message(["simulate", str(scenario), "--output", str(self.outputs), "--no-figures"])
+        code, calls = counted(["simulate", str(scenario), "--output", str(self.outputs), "--no-figures"])
+        message = self._message(code)
+        assert calls <= LIMIT, f"refused only after {calls:,} calls: {message}"
         assert content(self.outputs) == before
         assert message.startswith("error: ")
         assert "Traceback" not in message
@@ -66,12 +68,10 @@ class Refusals:
         assert all(has_parts(fault) for fault in (faults[1:] or faults)), message
         assert any(all(word in fault for word in words) for fault in faults), f"{words} not in\n{message}"
         if not only_simulate:
-            assert self._message(["validate", str(scenario)]) == message
+            assert self._message(main(["validate", str(scenario)])) == message
         return message
 
-    def _message(self, arguments: list[str]) -> str:
-        code, calls = counted(arguments)
+    def _message(self, code: int) -> str:
         printed = self.capsys.readouterr()
         assert (code, printed.out) == (2, ""), printed
-        assert calls <= LIMIT, f"refused only after {calls:,} calls: {printed.err}"
         return printed.err

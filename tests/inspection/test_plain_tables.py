@@ -16,6 +16,7 @@ from carbonroute.files.tables import PLAIN, column_numbers, typed_table
 from carbonroute.files.times import RepeatedStamps
 from carbonroute.inspection import inspect_file, statistics
 from carbonroute.inspection.statistics import lag_correlation, moments
+from helpers.grids import grid
 
 HOURS = 60
 #: What stands in a cell of a number in files, and numbers that are spelled in other ways.
@@ -45,8 +46,7 @@ def said(path: Path) -> str:
     return str((found.as_json(), [table.write_csv() for table in found.pictures.values()]))
 
 
-@pytest.mark.parametrize("layout", ["wide", "long"])
-@pytest.mark.parametrize("row", [1, 9, -1])
+@pytest.mark.parametrize(("layout", "row"), grid(["wide", "long"], [1, 9, -1], one_of=2))
 def test_a_cell_of_any_kind_is_described_as_in_a_table_of_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, row: int
 ) -> None:

@@ -31,6 +31,7 @@ from carbonroute.runs.tabulate import compare_engines
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from helpers import small
 from helpers.grids import grid
+from helpers.grids import runs as runs_of
 
 #: Failure probability 1e-6, two-sided.
 Z = NormalDist().inv_cdf(1 - 0.5e-6)
@@ -127,9 +128,12 @@ def test_every_printed_figure_agrees(name: str) -> None:
     assert all(((policy, None, "total_kg") in figures) == in_grams for policy in tables.policies["policy"])
 
 
+RUNS = runs_of(300, 100)
+
+
 def test_standard_errors_are_those_of_many_runs(rich: Scenario, worked_out: Replications) -> None:
-    """Of figures of 300 runs that differ by their luck alone; a standard deviation of 300 is known to 4 %."""
-    runs = [once(resolve(with_seed(rich, seed)), "sampled", 1) for seed in range(300)]
+    """Of figures of runs that differ by their luck alone; a standard deviation of 300 is known to 4 %."""
+    runs = [once(resolve(with_seed(rich, seed)), "sampled", 1) for seed in range(RUNS)]
     exact = worked_out.outcomes
     inputs = worked_out.inputs
     assert inputs.energy
@@ -138,7 +142,7 @@ def test_standard_errors_are_those_of_many_runs(rich: Scenario, worked_out: Repl
     figures = pl.concat([one.figures for one in runs])
     spread = figures.group_by("policy", "workload", "figure").agg(pl.col("value").std())
     found = {row[:3]: row[3] for row in spread.iter_rows()}
-    few = Z / math.sqrt(2 * 299)  # what chance does to a standard deviation
+    few = Z / math.sqrt(2 * (RUNS - 1))  # what chance does to a standard deviation
     for key, error in errors.items():
         if key[2] in {"slo_violation_pct"} and error < 0.5:
             continue  # so few violations that their spread itself is not known

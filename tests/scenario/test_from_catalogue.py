@@ -227,12 +227,14 @@ def test_doubts_and_assumptions_are_notes(tmp_path: Path) -> None:
     assert not any("PUE" in note or "HK" in note for note in own)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_manifest_and_the_report_say_where_figures_come_from(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(text(DUBLIN, 'from = "aws:ap-east-1"'), encoding="utf-8")
     arguments = [
         "simulate",
         str(tmp_path / "s.toml"),
         "--report",
+        "--no-figures",
         "--quiet",
         "--output",
         str(tmp_path / "out"),

@@ -144,7 +144,7 @@ def test_without_dask_it_is_said_how_to_install_it(
 
 def test_a_killed_worker_and_then_the_scheduler_lose_nothing(two_workers: Cluster, tmp_path: Path) -> None:
     """The last test of the cluster of two workers: it is gone afterwards."""
-    made = studies.own(16, seconds=0.3)
+    made = studies.own(12, seconds=0.2)
     file, folder = made.write(tmp_path), tmp_path / "out"
     arguments = studies.command(file, folder, "--cluster", two_workers.address)
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as coordinator:

@@ -27,8 +27,9 @@ from carbonroute.runs import run
 from carbonroute.runs.replications import seeds, with_seed
 from carbonroute.runs.tabulate import dependence
 from carbonroute.scenario import Scenario, load, resolve
+from helpers import grids
 
-META_RUNS, EACH = 150, 20
+META_RUNS, EACH = grids.runs(150, 60), 20
 #: A share of intervals that is undercut by chance of 1e-3, if they cover as they say.
 LEAST = CONFIDENCE - NormalDist().inv_cdf(1 - 1e-3) * math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / META_RUNS)
 FIGURES = ("share_A", "share_B", "slo_violation_pct")
