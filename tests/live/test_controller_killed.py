@@ -84,7 +84,7 @@ def judge(made: FileBed, whole: bytes, held: list[list[float]], mode: str, ticks
 @pytest.mark.parametrize(
     ("mode", "ticks", "most"),
     [
-        ("live", 3, 12),
+        ("live", 3, 20),
         ("canary:20%", 3, 12),
         pytest.param("live", 14, 200, marks=pytest.mark.full(long=True)),
         pytest.param("canary:20%", 14, 200, marks=pytest.mark.full(long=True)),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
@@ -76,6 +77,13 @@ STAND_INS: Mapping[str, object] = {
 _ROUNDS = 20
 
 
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    """Return what validates a section of a scenario."""
+    field = Scenario.model_fields[name]
+    return TypeAdapter(cast("Any", Annotated[field.annotation, field]))
+
+
 def mended(data: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what can be known of a scenario's sections, harmless faults aside.
 
@@ -96,8 +104,7 @@ def mended(data: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[dict[st
     for name in SECTIONS:
         if name not in data:
             continue
-        field = Scenario.model_fields[name]
-        adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", Annotated[field.annotation, field]))
+        adapter = _adapter(name)
         keys = set()
         for _ in range(_ROUNDS):
             try:
