@@ -147,6 +147,18 @@ def test_headrooms_are_sorted_and_run_once(busy: Path) -> None:
     assert set(totals) == {done[-1]}
 
 
+def test_headrooms_of_the_same_servers_are_run_once(busy: Path) -> None:
+    """Servers are whole: 12 of them carry 2.99 and 3 times the load; in all, what is new is one headroom."""
+    calls: list[int] = []
+    found = run(busy, (2.99, 3.0), progress=lambda _, total: calls.append(total))
+    assert found.points["servers"].unique().to_list() == [12]
+    one, other = found.points.partition_by("headroom", maintain_order=True)
+    assert one.drop("headroom").equals(other.drop("headroom"))
+    single: list[int] = []
+    run(busy, (3.0,), progress=lambda _, total: single.append(total))
+    assert set(calls) == set(single)
+
+
 def test_a_loaded_scenario_and_changes_are_taken(busy: Path, found: Headroom) -> None:
     loaded = run(load(busy), (1.0,))
     assert loaded.points.rows() == found.points.filter(headroom=1).rows()
@@ -498,7 +510,8 @@ def test_workers_share_the_runs_and_change_nothing(busy: Path, several: Headroom
         progress=lambda done, total: calls.append((done, total)),
     )
     assert shared.points.equals(several.points)
-    assert calls == [(done, 6) for done in range(1, 7)]
+    parts = 3 * (1 + 3)  # of each replication: without limits, and each policy on both capacities
+    assert calls == [(done, parts) for done in range(1, parts + 1)]
 
 
 def test_no_replications_and_no_workers_are_refused(busy: Path) -> None:

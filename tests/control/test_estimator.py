@@ -73,5 +73,5 @@ def test_moments_together_are_the_same_as_one_by_one() -> None:
 
 def test_the_compiled_recursion_gives_the_same_bits() -> None:
     dice = np.random.default_rng(2)
-    columns = dice.random(7), dice.random((500, 7)), dice.random((500, 7)) ** 9
+    columns = dice.random((1, 7)), dice.random((500, 7)), dice.random((500, 7)) ** 9
     assert recursion(*columns).tobytes() == _recursion(*columns).tobytes()

@@ -20,7 +20,8 @@ from carbonroute.control.loop import ControlLoop, Decisions
 from carbonroute.control.router import Decision
 from carbonroute.control.unknown import unless_unknown
 from carbonroute.engines.queued import run
-from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
+from carbonroute.engines.queued.routers import Routers, control_loop
+from carbonroute.engines.queued.schedule import Ticks
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.plan import Plan
@@ -28,7 +29,7 @@ from carbonroute.runs.journals import replay, written
 from carbonroute.scenario import Inputs
 from carbonroute.traffic import Requests
 from helpers.blind import blinded
-from helpers.queued_runs import Document, inputs_of
+from helpers.queued_runs import Document, expected_traffic, inputs_of
 from helpers.ticks import known
 
 MISSING = np.array([False, True, False])
@@ -111,7 +112,10 @@ class Recorded:
 def driven(inputs: Inputs, index: int, journal: Path) -> Iterator[tuple[DecisionRecord, Decision]]:
     """Yield what a journal says, and what a control loop decides that has nothing but its readings."""
     every = list(records(journal))
-    world, own = Recorded(every[0], inputs), control_loop(inputs.candidates[index], inputs)
+    world, own = (
+        Recorded(every[0], inputs),
+        control_loop(inputs.candidates[index], inputs.site, expected_traffic(inputs)),
+    )
     loop = ControlLoop(own.router, inputs.site, world, inputs.candidates[index].information, own._traffic)
     for record in every:
         world.record = record
@@ -177,7 +181,10 @@ def test_many_moments_are_decided_as_one_by_one() -> None:
     for index in (0, 1, 3):
         candidate, seed = inputs.candidates[index], inputs.scenario.sampling.seed
         dispatcher = Dispatcher.of(candidate, inputs)
-        routers, one_by_one = (Routers(dispatcher, control_loop(candidate, inputs), seed) for _ in "ab")
+        routers, one_by_one = (
+            Routers(dispatcher, control_loop(candidate, inputs.site, expected_traffic(inputs)), seed)
+            for _ in "ab"
+        )
         ticks, dice = Ticks.at(np.linspace(0.0, 2100.0, 8), 3), np.random.default_rng(3)
         reading = Reading.none(inputs.site, 8)
         shape = reading.busy_s.shape

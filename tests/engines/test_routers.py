@@ -13,13 +13,25 @@ from carbonroute.control.estimator import Reading
 from carbonroute.control.views import State
 from carbonroute.engines import sampled
 from carbonroute.engines.queued import run
-from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
+from carbonroute.engines.queued.routers import Routers, control_loop
+from carbonroute.engines.queued.schedule import Ticks
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.errors import InputError
 from carbonroute.policies import View
 from carbonroute.scenario import Inputs
 from helpers.blind import blinded
-from helpers.queued_runs import FEW, HERD, ONE, Document, blocks_of, document, inputs_of, logged, queueing_of
+from helpers.queued_runs import (
+    FEW,
+    HERD,
+    ONE,
+    Document,
+    blocks_of,
+    document,
+    expected_traffic,
+    inputs_of,
+    logged,
+    queueing_of,
+)
 
 
 def test_a_router_keeps_away_from_a_region_that_is_out() -> None:
@@ -72,7 +84,9 @@ def test_routers_of_a_herd_turn_at_times_of_their_own() -> None:
     policies = [{"use": "least-loaded", "control": {"routers": 1000}}]
     inputs = inputs_of(policies=policies)
     candidate, seed = inputs.candidates[0], inputs.scenario.sampling.seed
-    routers = Routers(Dispatcher.of(candidate, inputs), control_loop(candidate, inputs), seed)
+    routers = Routers(
+        Dispatcher.of(candidate, inputs), control_loop(candidate, inputs.site, expected_traffic(inputs)), seed
+    )
     block = blocks_of(inputs)[0]
     n = 20_000
     span, when = slice(0, n), np.full(n, 90.0)
@@ -105,7 +119,7 @@ def test_routers_of_a_herd_turn_at_times_of_their_own() -> None:
 def test_several_routers_see_their_own_part_of_the_traffic() -> None:
     policies = [{"use": "spill", "control": {"routers": 4, "capacity": "fair-share"}}]
     inputs = inputs_of(policies=policies, pools=[{"servers": 8}])
-    loop = control_loop(inputs.candidates[0], inputs)
+    loop = control_loop(inputs.candidates[0], inputs.site, expected_traffic(inputs))
     none = np.zeros((1, 1, 2))
     whole = State(none, none, none == 0, none + 8, np.full((1, 1, 1), 12.0))
     now_s = np.zeros(1)

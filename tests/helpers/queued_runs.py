@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.engines.draws import Block, streams
 from carbonroute.outcome import Outcome, Queueing
 from carbonroute.scenario import Inputs, Scenario, resolve
@@ -47,6 +49,10 @@ def document(**changes: Any) -> Document:
 
 def inputs_of(folder: Path | None = None, **changes: Any) -> Inputs:
     return resolve(Scenario.model_validate(document(**changes), context={"folder": folder or Path()}))
+
+
+def expected_traffic(inputs: Inputs) -> ExpectedTraffic:
+    return ExpectedTraffic.by_hour(inputs.expected_per_s[0], inputs.traffic_share)
 
 
 def queueing_of(outcome: Outcome) -> Queueing:
@@ -122,3 +128,55 @@ _EACH: tuple[Document, ...] = (
 
 #: Policies of every kind: by the hour, by state, by the request, splitting, with a program.
 POLICIES = [{**policy, "label": f"p{place}"} for place, policy in enumerate(_EACH)]
+
+#: What a router may hold back, and how many there may be.
+CONTROLS: tuple[Document, ...] = (
+    {"hysteresis": 0.1, "max_step": 0.2},
+    {"min_home_share": 0.3, "max_region_share": 0.6},
+    {"routers": 7, "capacity": "fair-share", "max_step": 0.3},
+)
+HELD = [
+    {**policy, "control": control, "label": f"{policy['use']} {place}"}
+    for place, control in enumerate(CONTROLS)
+    for policy in ({"use": "spill"}, {"use": "least-loaded"}, {"use": "carbon-first", "max_utilisation": 0.8})
+]
+BATCHING = {"max_batch": 4, "max_wait_ms": 2000, "fixed_ms": 400, "per_request_ms": 100}
+OUT = {"kind": "outage", "from_hour": 2.3, "hours": 1.2}
+
+
+def sparse(**changes: Any) -> Inputs:
+    """Return a scenario with less than a request per tick, some of which wait all the same."""
+    (workload,) = document()["workloads"]
+    slow = {**workload, "slo_ms": 40_000, "service_ms": {"law": "gamma", "mean": 20_000, "std": 20_000}}
+    given: Document = {
+        "horizon": {"hours": 6},
+        "traffic": {"kind": "poisson", "requests_per_hour": 50},
+        "pools": [{"servers": 1, "queue_limit": 3}],
+        "workloads": [slow],
+    }
+    return inputs_of(**{**given, **changes})
+
+
+def many_regions() -> Document:
+    """Return nine origins and nine regions: sums over so many are made in another order than those of few."""
+    dice = np.random.default_rng(5)
+    names = [f"n{index}" for index in range(9)]
+    return {
+        "network": {
+            "rtt_ms": {
+                name: dict(zip(names, dice.integers(1, 200, 9).tolist(), strict=True)) for name in names
+            }
+        },
+        "origins": [{"name": name, "share": 1 / 9} for name in names],
+        "regions": [
+            {"name": name, "carbon_g_per_kwh": int(dice.integers(10, 600)), "pue": 1.1} for name in names
+        ],
+    }
+
+
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Return all that an outcome holds, by name."""
+    if is_dataclass(value):
+        parts = [leaves(getattr(value, one.name), f"{name}.{one.name}") for one in fields(value)]
+        return {key: leaf for part in parts for key, leaf in part.items()}
+    return {name: value.tobytes() if isinstance(value, np.ndarray) else repr(value)}

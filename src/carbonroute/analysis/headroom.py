@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -13,21 +13,18 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import Comparison, intervals, policies, slo
+from carbonroute.metrics import intervals, policies, slo
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
+from carbonroute.runs.capacities import in_portions, on_capacities
 from carbonroute.runs.replications import (
     Replications,
-    beside,
-    each_alone,
     seeds,
     with_seed,
-    without_limits,
 )
 from carbonroute.runs.run_plan import RunPlan
-from carbonroute.runs.sharing import shared
 from carbonroute.scenario import Inputs, Scenario, load, resolve
 from carbonroute.scenario.resolved.capacity import offered_load
 from carbonroute.units import pct
@@ -169,30 +166,24 @@ def run(
     if math.isnan(load_servers.sum()):
         problem = "service times come with the log, and the load is not known before the run"
         raise InputError(scenario.name, [Fault("traffic", problem, "state a law of service times")])
-    all_seeds = tuple(islice(seeds(scenario.sampling.seed), plan.most))
-    worlds = [inputs, *(resolve(with_seed(scenario, seed)) for seed in all_seeds[1:])]
-    unlimited: list[Comparison | None] = [None] * len(worlds)
     if capacity.replicas:  # without limits, no two requests would share a batch
         steps = _finite(steps, scenario)
-    else:
-        unlimited = [*shared(without_limits, worlds, min(workers, len(worlds)))]
+    all_seeds = tuple(islice(seeds(scenario.sampling.seed), plan.most))
+    worlds = [inputs, *(resolve(with_seed(scenario, seed)) for seed in all_seeds[1:])]
     capacities = {step: capacity.with_headroom(step, load_servers) for step in steps}
-    limited = [replace(world, capacity=each) for each in capacities.values() for world in worlds]
-    evaluated, rows, carried = each_alone(limited, "queued", workers, progress), [], {}
+    different = [*{_key(each): each for each in capacities.values()}.values()]
+    portions = in_portions(different, inputs.arrivals.count, len(inputs.candidates))
+    done = on_capacities(worlds, portions, workers, progress)
+    tables = _tables(done, portions, len(worlds))
+    rows, carried = [], {}
     for headroom, with_headroom in capacities.items():
-        runs = [
-            Replications(world, (seed,), outcomes, beside(free or same, same))
-            for world, seed, free, (outcomes, same) in zip(
-                worlds, all_seeds, unlimited, islice(evaluated, len(worlds)), strict=True
-            )
-        ]
         servers = None
         if headroom != math.inf:
             of_pools = with_headroom.servers[counted]
             servers = int(of_pools.sum())
             carried[headroom] = float(of_pools @ capacity.speed[counted] / load_servers.sum())
         rows.append(
-            _points(scenario, runs).select(
+            tables[_key(with_headroom)].select(
                 pl.lit(headroom).alias("headroom"), pl.lit(servers, pl.Int64).alias("servers"), pl.all()
             )
         )
@@ -206,25 +197,43 @@ def run(
     )
 
 
-def _points(scenario: Scenario, runs: Sequence[Replications]) -> pl.DataFrame:
+def _key(capacity: Capacity) -> bytes:
+    """Return what two capacities share if they are the same servers: headrooms may be rounded up to them."""
+    return capacity.servers.tobytes() + capacity.queue_limit.tobytes()
+
+
+def _tables(
+    done: Iterator[list[Replications]], portions: Sequence[Sequence[Capacity]], worlds: int
+) -> dict[bytes, pl.DataFrame]:
+    """Return the points of each capacity, from the runs of every portion and world."""
+    tables = {}
+    for portion in portions:
+        runs = [next(done) for _ in range(worlds)]
+        for capacity, *of_capacity in zip(portion, *runs, strict=True):
+            whole = reduce(Replications.with_another, of_capacity)
+            tables[_key(capacity)] = _points(_table(whole), [*map(_table, of_capacity)])
+    return tables
+
+
+def _table(run: Replications) -> pl.DataFrame:
+    return policies.table(run.inputs.scenario, run.outcomes, run.comparison)
+
+
+def _points(whole: pl.DataFrame, each: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return a row per policy: its figures over all replications, with the ends of their intervals."""
-    whole, each = (
-        [policies.table(scenario, run.outcomes, run.comparison) for run in several]
-        for several in ([reduce(Replications.with_another, runs)], runs)
-    )
     ends: dict[str, Array] = {}
     for name in _UNSURE:
         values = np.array([table[name].cast(pl.Float64).to_numpy() for table in each])
         low = high = np.full(values.shape[1], np.nan)
-        if len(runs) > 1:
-            number = np.full(values.shape[1], len(runs))
-            mean = whole[0][name].cast(pl.Float64).to_numpy()
+        if len(each) > 1:
+            number = np.full(values.shape[1], len(each))
+            mean = whole[name].cast(pl.Float64).to_numpy()
             low, high = intervals.ends(name, mean, values.std(axis=0, ddof=1), number)
         ends |= {f"{name}_low": low, f"{name}_high": high}
-    return whole[0].select(
+    return whole.select(
         *_COLUMNS,
         *(pl.Series(name, values).fill_nan(None) for name, values in ends.items()),
-        pl.lit(len(runs), pl.Int64).alias("replications"),
+        pl.lit(len(each), pl.Int64).alias("replications"),
     )
 
 

@@ -18,7 +18,7 @@ from carbonroute.control.knowledge import Forecaster, Knowledge
 from carbonroute.errors import Fault, InputError
 from carbonroute.metrics import slo
 from carbonroute.network import HalfNormal, Jitter
-from carbonroute.runs.sharing import shared_calls
+from carbonroute.runs.sharing import Call, shared
 from carbonroute.scenario import Inputs
 from carbonroute.traffic import Arrivals
 from carbonroute.units import MAX_CARBON_G_PER_KWH, pct
@@ -86,16 +86,17 @@ def sensitivity(
     )
     cases = [(*case, factor) for case in changes(frontier.inputs) for factor in (1 - STEP, 1 + STEP)]
 
-    def calls() -> Iterator[tuple[Any, ...]]:
+    def calls() -> Iterator[Call[dict[str, Any]]]:
         for _, change, factor in cases:
             fields = change(factor)
             changed = replace(frontier.inputs, **fields)
             choices = tuple(_informed(baselines, changed)) if "carbon" in fields else baselines
             candidates = tuple(choice.candidate for choice in choices)
-            yield replace(changed, candidates=candidates), choices, uninformed, frontier.limits, base
+            inputs = replace(changed, candidates=candidates)
+            yield _figures, inputs, choices, uninformed, frontier.limits, base
 
     rows: list[dict[str, Any]] = []
-    for figures in shared_calls(_figures, calls(), min(workers, len(cases)), (__name__,)):
+    for figures in shared(calls(), min(workers, len(cases)), (__name__,)):
         name, _, factor = cases[len(rows)]
         rows.append({"input": name, "change_pct": round(pct(factor - 1), 9), **figures})
         if progress:

@@ -101,15 +101,20 @@ class Averages:
 
 
 def recursion(before: Array, keep: Array, gain: Array) -> Array:
-    """Return means at K moments, m ← keep·m + gain, shape (K, n), from those before, (n,).
+    """Return means at K moments, m ← keep·m + gain, shape (K, n), each from the one before it.
 
-    Plain enough for numba, which gives the same bits.
+    Those before the first have shape (1, n). Plain enough for numba, which gives the same bits.
     """
-    means, mean = np.empty_like(gain), before
+    means, mean = np.empty_like(gain), before[0]
     for moment in range(len(gain)):
         mean = keep[moment] * mean + gain[moment]
         means[moment] = mean
     return means
+
+
+def beside(before: Array, keep: Array, gain: Array) -> Array:
+    """Return means of K systems at one moment, keep·m + gain, shape (K, n), each from its own one before."""
+    return keep * before + gain
 
 
 class Estimator:
@@ -126,7 +131,8 @@ class Estimator:
     with_risk
         Whether to work out the violation shares with the usual waits.
     recursion
-        `recursion`, or the same compiled, for those who ask about many moments.
+        `recursion`, or the same compiled, for those who ask about many moments; or `beside`, for readings of
+        several systems at one moment.
     """
 
     def __init__(
@@ -158,7 +164,8 @@ class Estimator:
         reading
             At these moments.
         before
-            The averages at the moment before the first, with K = 1; `start` at a first one.
+            The averages at the moment before the first, with K = 1, or of each system; `start` at a first
+            one.
         """
         pool, on = self._site.capacity.pool, reading.servers
         averages = self._updated(before, reading)
@@ -196,13 +203,15 @@ class Estimator:
         """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), x being the count in a time t."""
         came, passed_s = (reading.requests, reading.waiting_s, reading.sent_s), reading.passed_s
         # One time at once, as a part of many may differ in the last bit; most are the same.
-        times_s, place = np.unique(passed_s, return_inverse=True) if len(passed_s) > 1 else (passed_s, [0])
+        times_s, place = passed_s[:1], np.zeros(len(passed_s), dtype=np.intp)
+        if (passed_s != times_s).any():
+            times_s, place = np.unique(passed_s, return_inverse=True)
         parts = np.array([-np.expm1(-time_s / _MEMORY_S) for time_s in times_s])
         part = parts[:, self._constant][place]
         # Formula forgetting-mean.
         gain = part * np.concatenate(came, axis=1)
         np.divide(gain, passed_s[:, np.newaxis], out=gain, where=(passed_s > 0)[:, np.newaxis])
-        last = np.concatenate([before.per_s[0], before.in_line[0], before.load[0]])
+        last = np.concatenate([before.per_s, before.in_line, before.load], axis=1)
         means = self._recursion(last, 1 - part, gain)
         cells, pools = reading.requests.shape[1], reading.waiting_s.shape[1]
         return Averages(means[:, :cells], means[:, cells : cells + pools], means[:, cells + pools :])

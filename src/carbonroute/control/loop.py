@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonroute.arrays import Array
-from carbonroute.control.estimator import Averages, Estimator, Reading, Recursion, recursion
+from carbonroute.control.estimator import Averages, Estimator, Reading, Recursion, beside, recursion
 from carbonroute.control.information import Information
 from carbonroute.control.knowledge import Known
 from carbonroute.control.router import Decision, Router
@@ -29,6 +29,7 @@ from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import CellIndex, State, Traits, average_traits, estimates_ms, folded, view
 from carbonroute.policies.base import PolicyLike, View
 from carbonroute.policies.plan import Plan
+from carbonroute.units import S_PER_HOUR
 
 
 class Sensor(Protocol):
@@ -69,6 +70,16 @@ class ExpectedTraffic:
 
     at_first_per_s: Array
     share_at: Callable[[Array], Array]
+
+    @classmethod
+    def by_hour(cls, at_first_per_s: Array, share: Array) -> Self:
+        """Return traffic of which each cell has its part of the hour's, shape (H, O, W)."""
+
+        def share_at(now_s: Array) -> Array:
+            part: Array = share[np.minimum((now_s // S_PER_HOUR).astype(np.intp), len(share) - 1)]
+            return part
+
+        return cls(at_first_per_s, share_at)
 
 
 @dataclass(frozen=True)
@@ -136,12 +147,13 @@ class ControlLoop:
     by_request
         Whether the policy is asked about single requests, elsewhere: no weights are decided then.
     recursion
-        As of `Estimator`.
+        As of `Estimator`: with `beside` it decides for K systems at one moment, instead of one system at K
+        moments, and none of its decisions depends on another.
 
     Attributes
     ----------
     held
-        Weights in force, shape (O, W, R); None before the first decision.
+        Weights in force, shape (O, W, R), or of K systems (K, O, W, R); None before the first decision.
     energy_j
         Energy of a request at the wall as measured, J, shape (W, R), which policies see; where it is None or
         NaN, the site's.
@@ -159,6 +171,7 @@ class ControlLoop:
         recursion: Recursion = recursion,
     ) -> None:
         self.router, self._site, self._feed, self._traffic = router, site, feed, traffic
+        self._beside = recursion is beside
         self._by_request, control = by_request, router.control
         self._count = control.routers
         self._fair = 1 / control.routers if control.capacity == "fair-share" else 1.0
@@ -222,14 +235,14 @@ class ControlLoop:
         if self._by_request:
             return Decisions(*measured)
         seen = self.view(now_s, known, state)
-        asked, plan = decided(self.router, seen, known.unknown, self.held)
+        asked, plan = decided(self.router, seen, known.unknown, self.held, each_held=self._beside)
         return Decisions(*measured, seen, asked.weights, plan)
 
     def keep(self, decisions: Decisions) -> None:
         """Go on from the last of some decisions."""
-        self._averages = decisions.averages[-1:]
+        self._averages = decisions.averages if self._beside else decisions.averages[-1:]
         if decisions.plan is not None:
-            self.held = decisions.plan.weights[-1]
+            self.held = decisions.plan.weights if self._beside else decisions.plan.weights[-1]
 
     def view(self, now_s: Array, known: Known, state: State) -> View:
         """Return each router's view of all cells at K moments, leading axes (K, O, W)."""
@@ -239,7 +252,13 @@ class ControlLoop:
             carbon = np.repeat(known.shown_g_per_kwh[:1].T, cells, axis=1).T
             rows = state.rows(np.zeros(cells, dtype=np.intp), self._cells)
             flat = view(self._site, self.router.reads, self._cells, carbon, self._traits, rows)
-            self._facts = folded(flat, leading, traffic_share[:1])
+            facts = folded(flat, leading, traffic_share[:1])
+            # Of systems beside one another there are as many rows each time.
+            each = moments if self._beside else 1
+            still = _part(facts, slice(1)).items()
+            self._facts = View(
+                **{name: _read_only(values, (each, *values.shape[1:])) for name, values in still}
+            )
         # From moment to moment, only measurements and hourly values are new. A row per region
         # lies in memory, as in any view: sums over regions are made in the same order.
         carbon = np.repeat(known.shown_g_per_kwh, cells, axis=1)
@@ -259,14 +278,21 @@ class ControlLoop:
             new = by_time[name] if name in by_time else state.of_cells(name)
             if name == "available" and self._site.allowed is not None:
                 new = state.available[:, np.newaxis] & self._site.allowed
-            if new is None and moments == 1:
+            if new is None and len(values) == moments:
                 seen[name] = values
                 continue
             seen[name] = _read_only(values if new is None else new, (moments, *values.shape[1:]))
         return View(**seen)
 
 
-def decided(router: Router, seen: View, unknown: NDArray[np.bool_], held: Array | None) -> tuple[Plan, Plan]:
+def decided(
+    router: Router,
+    seen: View,
+    unknown: NDArray[np.bool_],
+    held: Array | None,
+    *,
+    each_held: bool = False,
+) -> tuple[Plan, Plan]:
     """Return the policy's plan for a view at K moments, and the router's plan within its limits.
 
     Parameters
@@ -277,13 +303,15 @@ def decided(router: Router, seen: View, unknown: NDArray[np.bool_], held: Array 
         Whether some region's carbon is unknown, shape (K,): to a policy that reads it, at all or at none.
     held
         Weights in force before the first, shape (O, W, R), or None.
+    each_held
+        As of `Router.within_limits`.
     """
 
     def ask(policy: PolicyLike) -> Plan:
         return (router if policy is router.policy else replace(router, policy=policy)).ask(seen)
 
     asked = unless_unknown(router.policy, unknown, ask)
-    weights = router.within_limits(asked.weights, seen, held)
+    weights = router.within_limits(asked.weights, seen, held, each_held=each_held)
     return asked, Plan(weights, asked.servers, asked.server_worth_g_per_h)
 
 

@@ -238,9 +238,17 @@ class Router:
             return Plan(weights, answer.servers, answer.server_worth_g_per_h)
         return Plan(np.eye(view.rtt_ms.shape[-1])[self.choose(view)])
 
-    def within_limits(self, weights: Array, view: View, held: Array | None) -> Array:
-        """Return a policy's weights at K ticks within the limits, shape (K, O, W, R); see `decide`."""
-        return self._in_turn(weights, view, held) if self.control.limits_shares else weights
+    def within_limits(
+        self, weights: Array, view: View, held: Array | None, *, each_held: bool = False
+    ) -> Array:
+        """Return a policy's weights at K ticks within the limits, shape (K, O, W, R); see `decide`.
+
+        Each tick holds the weights of the one before, or where `each_held` those of its own row of `held`,
+        shape (K, O, W, R).
+        """
+        if not self.control.limits_shares:
+            return weights
+        return self._controlled(weights, view, held) if each_held else self._in_turn(weights, view, held)
 
     def _in_turn(self, weights: Array, view: View, held: Array | None) -> Array:
         """Return the weights in force at K ticks from the policy's, shape (K, O, W, R).
@@ -269,7 +277,7 @@ class Router:
         return is_open & (view.utilisation <= self.max_utilisation)
 
     def _controlled(self, weights: Array, view: View, held: Array | None) -> Array:
-        """Return the weights in force from the policy's, shape (K, O, W, R), the same ones held at each."""
+        """Return the weights in force from the policy's, shape (K, O, W, R), and those held before."""
         control = self.control
         if held is not None and control.hysteresis > 0:
             weights = np.where(self._stays(weights, held, view)[..., np.newaxis], held, weights)

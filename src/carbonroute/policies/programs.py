@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -21,10 +21,13 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.policies.assignment import cheapest_assignment, unattractive
 from carbonroute.policies.base import MAX_VIOLATION, Regions, View, known
 from carbonroute.policies.plan import grams
-from carbonroute.policies.simplex import Columns, Simplex
+from carbonroute.policies.simplex import Columns, Simplex, solver
 from carbonroute.policies.view import reachable
 from carbonroute.spec import Spec
 from carbonroute.units import J_PER_KWH, MS_PER, S_PER_HOUR
+
+if TYPE_CHECKING:
+    import highspy
 
 #: Cells with fewer requests than this part of the mean are answered by themselves: they load nothing.
 _NEXT_TO_NOTHING = 1e-7
@@ -190,10 +193,14 @@ class Tick:
 
 
 class Solution(NamedTuple):
-    """Weights of shape (C, R), and the saving by one more server in each pool, in costs per s, shape (P,)."""
+    """Weights of shape (C, R), and the saving by one more server in each pool, in costs per s, shape (P,).
+
+    Last comes whether the simplex method could not tell, as of `Simplex`.
+    """
 
     weights: Array
     worth_per_s: Array
+    by_interior_point: bool
 
 
 def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
@@ -208,10 +215,14 @@ def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
     weights, worth_per_s = unlimited(demand, limits), np.zeros(demand.cost[:, 0, 0].shape)
     if limits.max_region_share == 1 and not np.isfinite(demand.servers).any():
         return weights, worth_per_s
+    highs = None
     for hour, tick in enumerate(demand.ticks()):
         cells = weights[hour].reshape(-1, weights.shape[-1])
         if len(tick.cells) and not tick.kept(cells[tick.cells], limits):
-            answer = solve(tick, limits)
+            highs = highs or solver()
+            answer = solve(tick, limits, highs)
+            if answer.by_interior_point:
+                highs = None
             cells[tick.cells] = answer.weights
             worth_per_s[hour] = answer.worth_per_s[tick.pool].max(axis=0)
     return weights, worth_per_s
@@ -326,8 +337,8 @@ class Program:
         )
 
 
-def solve(tick: Tick, limits: RoutingLimits) -> Solution:
-    """Return the cheapest answer that breaks as little as possible.
+def solve(tick: Tick, limits: RoutingLimits, highs: highspy.Highs) -> Solution:
+    """Return the cheapest answer that breaks as little as possible, by a `solver`.
 
     Nothing is broken where that is possible. Where it is not, the excess over each kind of limit is made as
     small as possible in turn. Columns that an optimum leaves at 0 at a positive price stay at 0 from then on,
@@ -336,17 +347,17 @@ def solve(tick: Tick, limits: RoutingLimits) -> Solution:
     """
     program = Program.of(tick, limits)
     cost, upper = program.columns.cost, program.upper
-    solver = Simplex(program.columns, program.low, program.high)
-    optimum = None if tick.hopeless(limits) else solver.least(cost, upper)
+    simplex = Simplex(highs, program.columns, program.low, program.high)
+    optimum = None if tick.hopeless(limits) else simplex.least(cost, upper)
     if optimum is None:
         upper = np.full(len(cost), np.inf)
         for kind in program.excess:
             broken = np.zeros(len(upper))
             broken[kind] = 1
-            least = answered(solver.least(broken, upper))
+            least = answered(simplex.least(broken, upper))
             upper[least.reduced > _PRICED_OUT] = 0
-            solver.spend(np.flatnonzero(least.price < -_PRICED_OUT))
-        optimum = answered(solver.least(cost, upper))
+            simplex.spend(np.flatnonzero(least.price < -_PRICED_OUT))
+        optimum = answered(simplex.least(cost, upper))
     weights = np.zeros(tick.cost.shape)
     weights[program.cell, program.region] = optimum.columns[: len(program.cell)]
     weights /= weights.sum(axis=1, keepdims=True)
@@ -354,7 +365,7 @@ def solve(tick: Tick, limits: RoutingLimits) -> Solution:
     # Formula capacity-price.
     price = -optimum.price[program.capacity_row] * program.mean_cost / program.mean_busy_s
     worth_per_s[program.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
-    return Solution(weights, worth_per_s)
+    return Solution(weights, worth_per_s, simplex.by_interior_point)
 
 
 def answered(solution: T | None) -> T:

@@ -1,7 +1,7 @@
 """Linear programs by HiGHS: least cost, from 0 up, and few of many columns at a time.
 
-The answer is a function of the program alone: each begins in a solver of its own, at the basis of all
-slacks, and no basis outlives it. Within one program, costs and bounds change, and each optimum begins at the
+The answer is a function of the program alone: each begins at the basis of all slacks, and no basis outlives
+it. Within one program, costs and bounds change, and each optimum begins at the
 last one's.
 """
 
@@ -121,6 +121,15 @@ class Optimum(NamedTuple):
     reduced: Array
 
 
+def solver() -> highspy.Highs:
+    """Return HiGHS, ready for one program after the other."""
+    import highspy
+
+    highs = highspy.Highs()
+    _set(highs, _SIMPLEX)
+    return highs
+
+
 class Simplex:
     """Find the cheapest columns, from 0 up, with low ≤ matrix · columns ≤ high.
 
@@ -128,19 +137,32 @@ class Simplex:
     ascend by cell. Of many flows only those of least cost at estimated prices are given to HiGHS. At the
     prices of its answer all are looked at: those that would lower the cost come in, until there are none, and
     the answer is that of the whole.
+
+    Parameters
+    ----------
+    highs
+        A `solver`, which forgets the program before.
+    columns
+        The matrix, and costs.
+    low, high
+        Of each row.
+
+    Attributes
+    ----------
+    by_interior_point
+        Whether the simplex method could not tell: the solver is of no use for other programs then.
     """
 
-    def __init__(self, columns: Columns, low: Array, high: Array) -> None:
+    def __init__(self, highs: highspy.Highs, columns: Columns, low: Array, high: Array) -> None:
         import highspy
 
-        self._columns, self._high = columns, high
-        self._solver = highspy.Highs()
-        self._set(_SIMPLEX)
-        inside = np.arange(len(columns.cost))
+        self._solver, self._columns, self._high = highs, columns, high
+        self.by_interior_point = False
+        inside, part, rows = np.arange(len(columns.cost)), columns, len(high)
         if len(inside) > _FEW_COLUMNS:
             inside = np.flatnonzero(promising(columns, low, high))
+            part = columns.part(inside)
         self._inside = inside
-        part, rows = columns.part(inside), len(high)
         none, unlimited = np.zeros(len(inside)), np.full(len(inside), np.inf)
         self._solver.passModel(
             len(inside),
@@ -204,10 +226,6 @@ class Simplex:
         reduced[self._inside] = solution.col_dual
         return Optimum(columns, price, reduced)
 
-    def _set(self, options: Mapping[str, Any]) -> None:
-        for name, value in {**_ALWAYS, **options}.items():
-            self._solver.setOptionValue(name, value)
-
     def _run(self) -> highspy.HighsModelStatus:
         """Return how HiGHS ended: where the simplex method cannot tell, the interior point answers."""
         self._solver.run()
@@ -215,10 +233,16 @@ class Simplex:
         if status.name not in ("kOptimal", "kInfeasible"):
             self._solver.clearSolver()
             self._solver.resetOptions()
-            self._set(_INTERIOR_POINT)
+            _set(self._solver, _INTERIOR_POINT)
+            self.by_interior_point = True
             self._solver.run()
             status = self._solver.getModelStatus()
         return status
+
+
+def _set(highs: highspy.Highs, options: Mapping[str, Any]) -> None:
+    for name, value in {**_ALWAYS, **options}.items():
+        highs.setOptionValue(name, value)
 
 
 def promising(columns: Columns, low: Array, high: Array) -> Mask:

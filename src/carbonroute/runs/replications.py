@@ -177,7 +177,7 @@ def each_alone(
             yield alone(world, engine, workers, part_of(progress, place, len(worlds)))
         return
     work = partial(alone, engine=engine)
-    for place, evaluated in enumerate(shared(work, worlds, processes), start=1):
+    for place, evaluated in enumerate(shared(((work, world) for world in worlds), processes), start=1):
         if progress:
             progress(place, len(worlds))
         yield evaluated
@@ -191,7 +191,7 @@ def beside(unlimited: Comparison, limited: Comparison) -> Comparison:
     return replace(unlimited, steps=steps, same_capacity=same)
 
 
-def without_limits(inputs: Inputs) -> Comparison:
+def without_limits(inputs: Inputs, progress: Progress | None = None) -> Comparison:
     """Run the policies without limits on capacity, for comparison with runs of any capacity.
 
     Not for pools that batch continuously: without limits, no request would share a batch.
@@ -209,7 +209,7 @@ def without_limits(inputs: Inputs) -> Comparison:
         ),
     )
     with_baseline, compare = with_baselines(free, "queued", baseline_alone=True)
-    unlimited = ENGINES["queued"](with_baseline)
+    unlimited = ENGINES["queued"](with_baseline, progress)
     baseline = compare(unlimited).baseline
     return Comparison(
         baseline=replace(baseline, policy=f"{baseline.policy} without limits"),

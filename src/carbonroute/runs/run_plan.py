@@ -160,7 +160,9 @@ def _shared_runs(plan: RunPlan, scenario: Scenario, progress: Progress | None) -
             yield begun[-1]
 
     work = partial(evaluate, engine=plan.engine)
-    for place, evaluated in enumerate(shared(work, worlds(), min(plan.workers, plan.most))):
+    for place, evaluated in enumerate(
+        shared(((work, world) for world in worlds()), min(plan.workers, plan.most))
+    ):
         inputs = begun[place]
         if progress:
             progress(place + 1, plan.most)

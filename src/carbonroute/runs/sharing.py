@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from carbonroute.engines.workers import packed, unpacked
 from carbonroute.errors import WorkerError
-from carbonroute.processes import WorkerPool, ended_on_failure, result, server
+from carbonroute.processes import LOOK_UP_S, WorkerPool, ended_on_failure, result, server
 from carbonroute.scenario import Inputs
 
 T = TypeVar("T")
 
+#: A function, which other processes have to find by its name, and its arguments: the inputs first, whose
+#: candidates name all policies that the others hold.
+Call = tuple[Callable[..., T], Inputs, *tuple[Any, ...]]
 
-def shared(work: Callable[[Inputs], T], runs: Iterable[Inputs], workers: int) -> Iterator[T]:
-    """Yield what `work` returns for each of the runs, in their order.
+#: What runs of the queued engine need.
+_MODULES = "carbonroute.engines.queued.lockstep", "carbonroute.engines.queued.loop", "carbonroute.scenario"
+
+#: Results of each worker that may wait for an earlier one.
+_AHEAD = 4
+
+
+def shared(calls: Iterable[Call[T]], workers: int, modules: Sequence[str] = _MODULES) -> Iterator[T]:
+    """Yield what each of some calls returns, in their order.
 
     Parameters
     ----------
-    work
-        Evaluates a run; other processes have to find it by its name.
-    runs
-        Inputs of each; taken one after the other, as workers become free.
+    calls
+        Taken one after the other, as workers become free.
     workers
         Processes, 1 or more; one is this process.
+    modules
+        Imported once, for all processes.
 
     Raises
     ------
@@ -35,42 +45,35 @@ def shared(work: Callable[[Inputs], T], runs: Iterable[Inputs], workers: int) ->
     WorkerError
         If a process dies.
     """
-    modules = ("carbonroute.engines.queued", "carbonroute.scenario")
-    yield from shared_calls(work, ((inputs,) for inputs in runs), workers, modules)
-
-
-def shared_calls(
-    work: Callable[..., T], calls: Iterable[tuple[Any, ...]], workers: int, modules: tuple[str, ...]
-) -> Iterator[T]:
-    """Yield what `work` returns for each of the calls, as `shared` does.
-
-    Parameters
-    ----------
-    calls
-        Arguments of each: inputs first, whose candidates name all policies that the others hold.
-    modules
-        Imported once, for all processes.
-    """
     if workers == 1:
-        for call in calls:
-            yield work(*call)
+        yield from (work(*arguments) for work, *arguments in calls)
         return
     pool = WorkerPool(workers, server(*modules))
     waiting, ahead = iter(calls), deque[Future[T]]()
     try:
         with ended_on_failure():
             while True:
-                while len(ahead) < workers and (following := next(waiting, None)) is not None:
-                    ahead.append(pool.submit(_worked, work, packed(*following)))
+                while _is_free(ahead, workers) and (call := next(waiting, None)):
+                    work, *arguments = call
+                    ahead.append(pool.submit(_worked, work, packed(*arguments)))
                 if not ahead:
                     return
-                yield result(ahead.popleft())
+                if ahead[0].done():
+                    yield result(ahead.popleft())
+                else:
+                    wait([each for each in ahead if not each.done()], LOOK_UP_S, FIRST_COMPLETED)
     except BrokenProcessPool as error:
         raise WorkerError from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _is_free(ahead: Iterable[Future[T]], workers: int) -> bool:
+    """Whether a worker has nothing to do, and its result would not be one too many."""
+    done = [each.done() for each in ahead]
+    return done.count(False) < workers and len(done) < _AHEAD * workers
+
+
 def _worked(work: Callable[..., T], content: bytes) -> T:
-    """Work in another process."""
+    """Evaluate a run in another process."""
     return work(*unpacked(content))

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from carbonroute.arrays import Array
+from carbonroute.control.capacity import Capacity
 from carbonroute.control.router import Router
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import SCHEMES
-from carbonroute.engines.rerun import until_reads_are_known
 from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
+from carbonroute.policies.recording import until_known
 from carbonroute.scenario import Candidate, Inputs
 
 if TYPE_CHECKING:
     from carbonroute.control.journal import DecisionJournal
 
-__all__ = ["faults", "run"]
+__all__ = ["faults", "run", "run_beside"]
 
 Progress = Callable[[int, int], None]
 
@@ -30,7 +32,6 @@ Progress = Callable[[int, int], None]
 _ROUNDING_S = 1e-6
 
 
-@until_reads_are_known
 def run(
     inputs: Inputs,
     progress: Progress | None = None,
@@ -67,38 +68,92 @@ def run(
     PolicyError
         If a policy breaks its contract.
     """
-    from carbonroute.engines.queued.loop import Loop
+    (outcomes,) = run_beside(inputs, [inputs.capacity], progress, journals=journals)
+    return outcomes
 
-    if any(candidate.beliefs for candidate in inputs.candidates):
+
+def run_beside(
+    inputs: Inputs,
+    capacities: Sequence[Capacity],
+    progress: Progress | None = None,
+    *,
+    only: Sequence[int] | None = None,
+    journals: Mapping[int, DecisionJournal] = MappingProxyType({}),
+) -> list[tuple[Outcome, ...]]:
+    """Run a scenario on several capacities, which differ in servers and queues alone.
+
+    Parameters
+    ----------
+    inputs
+        The scenario's arrays; its own capacity is of no account.
+    capacities
+        One or more.
+    progress
+        Called with the number of requests × policies × capacities sent, and of all.
+    only
+        Indices of the policies to run; None for all. In the published scheme, each meets requests of its own,
+        drawn one after the other: all are expected there.
+    journals
+        As of `run`, for one capacity.
+
+    Returns
+    -------
+    The outcomes of `run` on each capacity, to the bit, in the order of `only`: policies that go by the state
+    of the regions are asked about all of them at once. Memory holds the outcomes of all.
+
+    Raises
+    ------
+    InputError, PolicyError
+        As of `run`.
+    """
+    from carbonroute.engines.queued.lockstep import Lockstep
+    from carbonroute.engines.queued.loop import Loop, Loops
+
+    worlds = [replace(inputs, capacity=capacity) for capacity in capacities]
+    candidates, scenario, requests = inputs.candidates, inputs.scenario, math.ceil(inputs.arrivals.count)
+    policies = range(len(candidates)) if only is None else only
+    _refuse(candidates, worlds[0].site, scenario.name)
+    require_memory(scenario, requests)
+    kept = requests * len(candidates) <= KEPT
+
+    def queues(index: int) -> Lockstep | Loops:
+        if len(worlds) > 1 and Lockstep.possible(candidates[index], worlds[0].site):
+            return Lockstep(candidates[index], worlds, kept=kept)
+        journal = journals.get(index)
+        return Loops([Loop(candidates[index], world, kept=kept, journal=journal) for world in worlds])
+
+    def attempt() -> list[tuple[Outcome, ...]]:
+        for journal in journals.values():
+            journal.begin_anew()
+        done, outcomes = 0, dict[int, tuple[Outcome, ...]]()
+        for together, blocks in SCHEMES[scenario.sampling.scheme](inputs, compiled=not kept):
+            several, last_s = {index: queues(index) for index in together if index in policies}, 0.0
+            for block in blocks:
+                time_s = ascending(inputs.arrivals.times(block.index, block.requests), last_s)
+                last_s = float(time_s[-1])
+                for each in several.values():
+                    each.add(block, time_s)
+                done += len(block) * len(several) * len(worlds)
+                if progress:
+                    progress(done, max(done, requests * len(policies) * len(worlds)))
+            outcomes |= {index: each.outcomes() for index, each in several.items()}
+        of_each = zip(*(outcomes[index] for index in policies), strict=True)
+        return [refuse_none(each, scenario, inputs.arrivals.count) for each in of_each]
+
+    return until_known([candidates[index].policy for index in policies], attempt)
+
+
+def _refuse(candidates: Sequence[Candidate], site: Site, name: str) -> None:
+    """Refuse policies that cannot be asked as their control demands."""
+    if any(candidate.beliefs for candidate in candidates):
         raise ValueError("routers of the queued engine decide by the scenario that their requests meet")
     refused = [
         fault
-        for index, candidate in enumerate(inputs.candidates)
-        for fault in faults(candidate, inputs.site, f"policies[{index}]")
+        for index, candidate in enumerate(candidates)
+        for fault in faults(candidate, site, f"policies[{index}]")
     ]
     if refused:
-        raise InputError(inputs.scenario.name, refused)
-    for journal in journals.values():
-        journal.begin_anew()
-    requests, policies = math.ceil(inputs.arrivals.count), len(inputs.candidates)
-    require_memory(inputs.scenario, requests)
-    kept, done, outcomes = requests * policies <= KEPT, 0, []
-    for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs, compiled=not kept):
-        loops = [
-            Loop(inputs.candidates[index], inputs, kept=kept, journal=journals.get(index))
-            for index in together
-        ]
-        last_s = 0.0
-        for block in blocks:
-            time_s = ascending(inputs.arrivals.times(block.index, block.requests), last_s)
-            last_s = float(time_s[-1])
-            for loop in loops:
-                loop.add(block, time_s)
-            done += len(block) * len(loops)
-            if progress:
-                progress(done, max(done, requests * policies))
-        outcomes += [loop.outcome() for loop in loops]
-    return refuse_none(tuple(outcomes), inputs.scenario, inputs.arrivals.count)
+        raise InputError(name, refused)
 
 
 def ascending(time_s: Array, last_s: float) -> Array:

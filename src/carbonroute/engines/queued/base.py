@@ -38,7 +38,7 @@ class Settled(NamedTuple):
     rejected: NDArray[np.bool_]
     first_ms: Array
 
-    def rows(self, rows: Index) -> Settled:
+    def rows(self, rows: Index | slice) -> Settled:
         """Return those of some requests."""
         return Settled(self.wait_ms[rows], self.service_ms[rows], self.rejected[rows], self.first_ms[rows])
 

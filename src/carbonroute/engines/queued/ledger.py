@@ -75,11 +75,20 @@ class Ledger:
         """Remember requests that go into the system, in the order of their coming; see `Open`."""
         self._open.append(Open(block, cells, region, time_s))
 
+    @property
+    def oldest(self) -> int:
+        """Number of requests of the oldest block in the system; 0 where there is none."""
+        return len(self._open[0].block) if self._open else 0
+
     def settle(self, system: QueueingSystem | Pools) -> None:
         """Account for whole blocks that have left the system, or are being served."""
-        while self._open and system.settled >= len(self._open[0].block):
-            one = self._open.popleft()
-            self._account(one, system.settle(len(one.block)).rows(one.block.order))
+        while (count := self.oldest) and system.settled >= count:
+            self.close(system.settle(count))
+
+    def close(self, settled: Settled) -> None:
+        """Account for the oldest block, by the times of its requests in the order of their coming."""
+        one = self._open.popleft()
+        self._account(one, settled.rows(one.block.order))
 
     @property
     def rejected(self) -> Array:

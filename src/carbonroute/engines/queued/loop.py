@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,25 +14,24 @@ from carbonroute.arrays import Array, Index
 from carbonroute.control.capacity import UNLIMITED
 from carbonroute.control.estimator import Reading
 from carbonroute.control.journal import DecisionJournal
-from carbonroute.control.loop import Decisions
+from carbonroute.control.loop import Decisions, ExpectedTraffic
 from carbonroute.engines.draws import Block
+from carbonroute.engines.queued.account import Account
 from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.flips import Flips
-from carbonroute.engines.queued.ledger import Ledger
-from carbonroute.engines.queued.meter import Meter, PoolReadings
+from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.pools import Pools
-from carbonroute.engines.queued.routers import Routers, Ticks, control_loop
+from carbonroute.engines.queued.routers import Routers, control_loop
+from carbonroute.engines.queued.schedule import Schedule, Ticks
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
 from carbonroute.outcome import Outcome
-from carbonroute.outcome.queueing import Queueing
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.policies.recording import unwrapped
 from carbonroute.policies.view import TOKEN_FIELDS
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.units import HOURS_PER_DAY, MS_PER, S_PER_HOUR
-from carbonroute.workloads.energy import Emissions
+from carbonroute.units import MS_PER, S_PER_HOUR
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together.
 _TOGETHER = 2**17
@@ -111,33 +110,29 @@ class Loop:
     ) -> None:
         self._candidate, self._site = candidate, inputs.site
         self._dispatcher = Dispatcher.of(candidate, inputs)
-        self._expected_share = np.multiply.outer(inputs.origin_share, inputs.workload_share)
-        control, capacity, carbon = candidate.control, inputs.capacity, inputs.carbon.g_per_kwh
-        hours, (origins, workloads, regions) = inputs.shape[0], self._site.shape
+        expected_share = np.multiply.outer(inputs.origin_share, inputs.workload_share)
+        carbon = inputs.carbon.g_per_kwh
+        self._account = Account(self._dispatcher, self._site, carbon, expected_share, kept=kept)
+        control, capacity = candidate.control, inputs.capacity
+        hours, (origins, workloads, _) = inputs.shape[0], self._site.shape
         self.system: QueueingSystem | Pools = (
             Pools(capacity) if capacity.replicas else QueueingSystem(capacity)
         )
         warmup_s = control.warmup_hours * S_PER_HOUR
-        pue = inputs.energy.pue if inputs.energy else np.ones(regions)
-        self._meter = Meter(capacity, pue, carbon, warmup_s)
-        self._ledger = Ledger(self._dispatcher, self._site, carbon, warmup_s, kept=kept)
         seed = inputs.scenario.sampling.seed
-        self._routers = Routers(self._dispatcher, control_loop(candidate, inputs), seed, journal)
+        traffic = ExpectedTraffic.by_hour(inputs.expected_per_s[0], inputs.traffic_share)
+        self._routers = Routers(self._dispatcher, control_loop(candidate, self._site, traffic), seed, journal)
         by_batch = bool(capacity.replicas) and any(map(candidate.reads, _BATCH_FIELDS))
         self._by_state = candidate.on_state or len(capacity.windows) > 0 or by_batch
         if not self._by_state:
             self._routers.note_hours(hours)
         self._kept: dict[int, Answer] = {}
         self._flips = Flips(origins, workloads, warmup_s)
-        slot_s = self._meter.slot_s
-        ticks = np.arange(math.ceil(hours * S_PER_HOUR / control.interval_s), dtype=np.float64)
-        ticks_s = ticks * control.interval_s
-        slots_s = np.arange(1, round(hours * S_PER_HOUR / slot_s) + 1) * slot_s
-        if not (self._by_state or capacity.limited):
-            ticks_s = ticks_s[:1]  # nothing depends on them
-        self._steps_s = np.unique(np.concatenate([ticks_s, slots_s, [min(warmup_s, slots_s[-1])]]))
-        self._ticks = Ticks.at(ticks_s, hours)
-        self._step_of_tick = np.searchsorted(self._steps_s, ticks_s)
+        schedule = Schedule.of(
+            hours, control, self._account.meter.slot_s, ticks=self._by_state or capacity.limited
+        )
+        self._steps_s, self._ticks = schedule.steps_s, schedule.ticks
+        self._step_of_tick = schedule.step_of_tick
         # The next step and tick.
         self._step = self._tick = 0
         self._part = Incoming.none()
@@ -147,11 +142,9 @@ class Loop:
         self._failed = self._singly = 0
         self._came = np.zeros(origins * workloads)
         self._sent_s = np.zeros(len(capacity.region))
-        self._worth, self._worth_s = np.zeros(regions), 0.0
         self._busy_ms = capacity.busy_ms(self._dispatcher.estimates_ms(), np.arange(workloads))
         self._by_batch = capacity.max_batch > 0
         self._by_batch[list(capacity.replicas)] = True
-        self._days = (hours - control.warmup_hours) / HOURS_PER_DAY
 
     def add(self, block: Block, time_s: Array) -> None:
         """Send a block's requests, which come at these times, s, shape (n,), ascending."""
@@ -171,28 +164,26 @@ class Loop:
         self._came = self._came + self._counted(rest, none)[0]
         if cells is None:
             cells, of_cell = block.singles(), region[block.order]
-        self._ledger.open(block, cells, of_cell, time_s[block.order])
-        self._ledger.settle(self.system)
+        self._account.ledger.open(block, cells, of_cell, time_s[block.order])
+        self._account.ledger.settle(self.system)
 
     def outcome(self) -> Outcome:
         """Serve the requests in the system, and return the results of all."""
         self._part = Incoming.none()
         self._proceed(np.inf)
-        last = self._meter.last
-        self._pass_ticks(last, last.since(self._meter.tick), None)  # the last interval counts too
+        last = self._account.meter.last
+        self._pass_ticks(last, last.since(self._account.meter.tick), None)  # the last interval counts too
         self._switch(self.system.servers)
         self.system.advance(np.inf)
         last_s = np.array([self.system.now_s])
         pools, tokens = self._through(last_s)
-        self._meter.read(_readings(last_s, pools, self._sent_s[np.newaxis], tokens))
-        self._meter.add_up()
-        self._ledger.settle(self.system)
-        outcome = self._ledger.outcome()
-        if outcome.emissions is not None:
-            outcome = replace(outcome, emissions=self._by_power(outcome.emissions))
-        of_tokens = self._ledger.tokens
-        serving = of_tokens.serving(self._site.capacity, self._meter) if of_tokens else None
-        return replace(outcome, queueing=self._queueing(), serving=serving)
+        self._account.meter.read(_readings(last_s, pools, self._sent_s[np.newaxis], tokens))
+        self._account.ledger.settle(self.system)
+        by_state, routers = self._by_state, self._candidate.control.routers
+        flips, cells = (
+            (self._routers, len(self._came) * routers) if by_state else (self._flips, len(self._came))
+        )
+        return self._account.outcome(flips.count / cells if flips.known else math.nan)
 
     def _together(self) -> int:
         """Return at how many ticks a policy may be asked at once.
@@ -263,7 +254,7 @@ class Loop:
         readings = _readings(steps_s, pools, sent_s[1:-1], tokens)
         at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
         of_ticks = readings[at]
-        more = of_ticks.since(self._meter.tick)
+        more = of_ticks.since(self._account.meter.tick)
         if self._by_state and len(ticks):
             decided = self._routers.decide(ticks, self._reading(ticks, more, pools[at], came[:-1]))
             right = self._right(span, ticks, decided) if undo else len(ticks)
@@ -277,7 +268,7 @@ class Loop:
                 self._send(span, steps_s)
                 self.system.through(steps_s)
             decided = decided if right == len(decided) else decided[:right]
-        self._meter.read(readings[: len(steps_s)])
+        self._account.meter.read(readings[: len(steps_s)])
         self._sent_s, self._came, self._part.start = sent_s[len(steps_s)], came[-1], span.stop
         self._step += len(steps_s)
         if len(at):
@@ -285,7 +276,7 @@ class Loop:
         if decided:
             self._keep(ticks[:right], decided)
         self._tick += len(at)
-        self._ledger.settle(self.system)
+        self._account.ledger.settle(self.system)
 
     def _through(self, times_s: Array) -> tuple[Records, Array]:
         """Let happen all up to some times; return the readings at each, and the totals of tokens up to it."""
@@ -353,13 +344,10 @@ class Loop:
 
     def _pass_ticks(self, readings: PoolReadings, more: PoolReadings, decided: Decisions | None) -> None:
         """Count the intervals that end at some readings, in each of which the decision before it held."""
-        counted_s, plan = self._meter.pass_ticks(readings, more), decided.plan if decided else None
+        plan = decided.plan if decided else None
         later = plan.server_worth_g_per_h if plan else None
         worth = [self._routers.worth_g_per_h, *(() if later is None else later[:-1])]
-        for time_s, each in zip(counted_s, worth, strict=False):
-            if each is not None:
-                self._worth += time_s * each
-                self._worth_s += time_s
+        self._account.pass_ticks(readings, more, worth)
 
     def _send(self, span: slice, moments_s: Array) -> Array:
         """Send some requests on their way, each to its region.
@@ -401,50 +389,21 @@ class Loop:
         place = np.searchsorted(ticks.now_s, self._part.time_s[span], side="right") * cells + cell
         return np.bincount(place, minlength=(len(ticks) + 1) * cells).reshape(-1, cells).astype(np.float64)
 
-    def _by_power(self, emissions: Emissions) -> Emissions:
-        """Return emissions, those of pools with a stated power by their servers' busy and idle time.
 
-        A pool's grams are shared out by the service time of its requests; of one that served none, idle
-        ones by the traffic that is expected, and evenly where there is none.
-        """
-        capacity, shape = self._site.capacity, self._site.shape
-        known = ~np.isnan(self._meter.busy_g)
-        if not known.any():
-            return emissions
-        place = np.broadcast_to(capacity.pool, shape)
-        work = self._ledger.work
-        part = np.zeros(shape)
-        for share in (work, self._expected_share[..., np.newaxis], np.ones(())):
-            total = np.bincount(place.ravel(), part.ravel(), len(known))[place]
-            part = np.where(total > 0, part, share)
-        part /= np.bincount(place.ravel(), part.ravel(), len(known))[place]
-        busy_g, idle_g = (
-            np.where(known, grams, 0.0)[place] * part for grams in (self._meter.busy_g, self._meter.idle_g)
-        )
-        operational_g = np.where(known[place], busy_g, emissions.operational_g)
-        return replace(emissions, operational_g=operational_g, idle_g=idle_g)
+class Loops:
+    """A loop for each of several capacities."""
 
-    def _queueing(self) -> Queueing:
-        meter = self._meter
-        control, flips = self._candidate.control, self._routers if self._by_state else self._flips
-        cells = len(self._came) * (control.routers if self._by_state else 1)
-        on_s = np.maximum(meter.server_s, meter.busy_s)
-        used = np.divide(meter.busy_s, on_s, out=np.zeros(on_s.shape), where=on_s > 0)
-        used[: math.ceil(control.warmup_hours * S_PER_HOUR / meter.slot_s)] = np.nan
-        return Queueing(
-            rejected=self._ledger.rejected.astype(np.int64),
-            wait_sum_ms=self._ledger.wait_sum_ms,
-            wait=self._ledger.wait.distribution(),
-            utilisation=used,
-            servers=meter.server_s / meter.slot_s,
-            waiting=meter.waiting_s / meter.slot_s,
-            offered=meter.sent_s / meter.slot_s,
-            slot_s=meter.slot_s,
-            hours_over_capacity=meter.over_s / S_PER_HOUR,
-            flips_per_day=flips.count / cells / self._days if flips.known else math.nan,
-            server_worth_g_per_h=self._worth / self._worth_s if self._worth_s > 0 else None,
-            left_out=self._ledger.left_out,
-        )
+    def __init__(self, loops: Sequence[Loop]) -> None:
+        self._loops = loops
+
+    def add(self, block: Block, time_s: Array) -> None:
+        """Send a block's requests to each."""
+        for loop in self._loops:
+            loop.add(block, time_s)
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Return the results of each."""
+        return tuple(loop.outcome() for loop in self._loops)
 
 
 def _readings(now_s: Array, pools: Records, sent_s: Array, tokens: Array) -> PoolReadings:

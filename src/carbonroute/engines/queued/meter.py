@@ -81,6 +81,12 @@ class PoolReadings:
             self.now_s[rows], self.integrals_s[:, rows], self.servers[rows], self.tokens[:, rows]
         )
 
+    def of_pools(self, pools: slice) -> PoolReadings:
+        """Return the readings of some pools alone."""
+        return PoolReadings(
+            self.now_s, self.integrals_s[:, :, pools], self.servers[:, pools], self.tokens[:, :, pools]
+        )
+
     def since(self, before: PoolReadings) -> PoolReadings:
         """Return the increase from each reading to the next, the first one from `before` on."""
         return PoolReadings(

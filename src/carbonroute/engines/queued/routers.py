@@ -5,7 +5,7 @@ Importing it imports numba: engines do so once a run begins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,45 +13,22 @@ from numpy.typing import NDArray
 from carbonroute import rng
 from carbonroute.arrays import Array, Index
 from carbonroute.control.draw import drawn, limits_of
-from carbonroute.control.estimator import Reading, recursion
+from carbonroute.control.estimator import Reading, Recursion, recursion
 from carbonroute.control.journal import DecisionJournal
 from carbonroute.control.loop import ControlLoop, Decisions, ExpectedTraffic
 from carbonroute.control.router import Router
+from carbonroute.control.site import Site
 from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import CellIndex, State, Traits, view
 from carbonroute.engines.draws import Block
 from carbonroute.engines.kernel import compiled
+from carbonroute.engines.queued.schedule import Ticks
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies.base import Regions
-from carbonroute.scenario import Candidate, Inputs
+from carbonroute.scenario import Candidate
 from carbonroute.units import S_PER_HOUR
 
 _recursion = compiled(recursion)
-
-
-@dataclass(frozen=True)
-class Ticks:
-    """K moments, one after the other, at which routers are asked: number, time, s, and hour; shape (K,)."""
-
-    number: Index
-    now_s: Array
-    hour: Index
-
-    def __len__(self) -> int:
-        return len(self.number)
-
-    def __getitem__(self, ticks: slice) -> Ticks:
-        return Ticks(self.number[ticks], self.now_s[ticks], self.hour[ticks])
-
-    @classmethod
-    def at(cls, now_s: Array, hours: int) -> Ticks:
-        """Return ticks at some times, s, of a horizon of so many hours."""
-        hour = np.minimum((now_s // S_PER_HOUR).astype(np.intp), hours - 1)
-        return cls(np.arange(1, len(now_s) + 1), now_s, hour)
-
-    def then(self, other: Ticks) -> Ticks:
-        """Return these ticks, and others that come after them."""
-        return Ticks(*map(np.append, vars(self).values(), vars(other).values()))
 
 
 class Routers:
@@ -211,19 +188,16 @@ class Routers:
         )
 
 
-def control_loop(candidate: Candidate, inputs: Inputs) -> ControlLoop:
-    """Return the control loop of a policy of a scenario."""
-    hours, share = inputs.shape[0], inputs.traffic_share
-
-    def share_at(now_s: Array) -> Array:
-        return share[np.minimum((now_s // S_PER_HOUR).astype(np.intp), hours - 1)]
-
+def control_loop(
+    candidate: Candidate, site: Site, traffic: ExpectedTraffic, recursion: Recursion = _recursion
+) -> ControlLoop:
+    """Return the control loop of a policy; `recursion` as of `ControlLoop`."""
     return ControlLoop(
         Router(candidate.policy, candidate.control, candidate.max_utilisation),
-        inputs.site,
+        site,
         candidate.knowledge,
         candidate.information,
-        ExpectedTraffic(inputs.expected_per_s[0], share_at),
-        by_request=candidate.by_request(inputs.site),
-        recursion=_recursion,
+        traffic,
+        by_request=candidate.by_request(site),
+        recursion=recursion,
     )

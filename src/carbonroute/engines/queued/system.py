@@ -51,8 +51,8 @@ class QueueingSystem(PoolSystem):
 
     Parameters
     ----------
-    capacity
-        The pools. At first all their servers are switched on.
+    capacities
+        The pools, one after the other. At first all their servers are switched on.
 
     Examples
     --------
@@ -67,11 +67,17 @@ class QueueingSystem(PoolSystem):
     [  0. 500.  nan]
     """
 
-    def __init__(self, capacity: Capacity) -> None:
-        pools = np.zeros(len(capacity.servers), dtype=events.POOL)
-        for name in _STATED:
-            pools[name] = getattr(capacity, name)
-        super().__init__(pools, capacity.windows, events.REQUEST)
+    def __init__(self, *capacities: Capacity) -> None:
+        parts: list[events.Records] = []
+        windows: list[Array] = []
+        for capacity in capacities:
+            closed = capacity.windows.copy()
+            closed[:, 0] += sum(len(part) for part in parts)
+            windows.append(closed)
+            parts.append(np.zeros(len(capacity.servers), dtype=events.POOL))
+            for name in _STATED:
+                parts[-1][name] = getattr(capacity, name)
+        super().__init__(np.concatenate(parts), np.concatenate(windows), events.REQUEST)
         self._heaps = np.empty(0, dtype=events.BUSY)
 
     def send(self, reach_s: ArrayLike, pool: ArrayLike, service_ms: ArrayLike) -> None:
@@ -119,7 +125,7 @@ class QueueingSystem(PoolSystem):
             parts.append(readings)
             left_s = left_s[len(readings) :]
         self.now_s = float(times_s[-1])
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def save(self, more: int) -> Saved:
         """Return the state that `restore` needs to come back to this moment.
@@ -188,9 +194,9 @@ class QueueingSystem(PoolSystem):
         return (requests, ("behind",)), (self._pools, ("first", "last"))
 
     def _make_room(self) -> None:
-        """Give each heap twice the places that it needs now."""
-        busy, start = self._pools["busy"], self._pools["heap"].copy()
-        room = np.maximum(_ROOM, 2 * (busy + 1))
+        """Give each full heap twice the places that it needs now."""
+        busy, start, room = self._pools["busy"], self._pools["heap"].copy(), self._pools["room"]
+        room = np.where(busy == room, np.maximum(_ROOM, 2 * (busy + 1)), room)
         self._pools["room"], self._pools["heap"] = room, np.cumsum(room) - room
         heaps = np.empty(room.sum(), dtype=events.BUSY)
         for p in np.flatnonzero(busy):

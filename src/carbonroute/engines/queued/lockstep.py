@@ -1,0 +1,332 @@
+"""One policy in several systems at once: the same requests at every tick, on other numbers of servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from carbonroute.arrays import Array, Index
+from carbonroute.control.capacity import UNLIMITED
+from carbonroute.control.draw import drawn, limits_of
+from carbonroute.control.estimator import Reading, beside
+from carbonroute.control.loop import ExpectedTraffic
+from carbonroute.control.site import Site
+from carbonroute.engines.draws import Block
+from carbonroute.engines.queued.account import Account
+from carbonroute.engines.queued.events import Records
+from carbonroute.engines.queued.meter import PoolReadings
+from carbonroute.engines.queued.routers import control_loop
+from carbonroute.engines.queued.schedule import Schedule
+from carbonroute.engines.queued.system import QueueingSystem
+from carbonroute.engines.routing import Dispatcher
+from carbonroute.outcome import Outcome
+from carbonroute.policies.base import Declaring, Regions
+from carbonroute.policies.recording import unwrapped
+from carbonroute.scenario import Candidate, Inputs
+from carbonroute.units import MS_PER, S_PER_HOUR
+
+#: Ticks whose readings are added up together.
+_TOGETHER = 256
+
+
+@dataclass
+class Coming:
+    """A block of n requests on its way into S systems, in the order of its coming.
+
+    Attributes
+    ----------
+    block
+        Of which the requests are.
+    time_s, service_ms
+        When each comes, s, and how long its service takes at speed 1, ms, shape (n,).
+    cell
+        Its cell, origin × workload, shape (n,).
+    before
+        How many come before each of the run's steps, shape (steps,).
+    region
+        Where each goes in each system, as far as it is known, shape (n, S).
+    start
+        The first that is not on its way.
+    """
+
+    block: Block
+    time_s: Array
+    service_ms: Array
+    cell: Index
+    before: Index
+    region: Regions
+    start: int = 0
+
+
+class Taken(NamedTuple):
+    """Some steps in S systems, up to a tick or the end: P pools each.
+
+    Attributes
+    ----------
+    steps_s
+        When, s, shape (n,).
+    pools, sent_s
+        Readings of all pools, and the work sent to each, s, shape (n, S·P).
+    decided
+        Whether they end with a tick.
+    worth_g_per_h
+        By the decision in force during them, gCO2e/h, shape (S, R), or None.
+    """
+
+    steps_s: Array
+    pools: Records
+    sent_s: Array
+    decided: bool
+    worth_g_per_h: Array | None
+
+
+class Lockstep:
+    """Routes one policy's requests in S systems that differ in servers and queues alone.
+
+    At each tick the policy is asked once, about the cells of all systems: it costs little more than to ask
+    about one. The systems are pools of one system that do not see each other. Results are those of a `Loop`
+    for each of them, to the bit.
+
+    Parameters
+    ----------
+    candidate
+        A policy for which `possible` holds.
+    worlds
+        The scenario with each capacity.
+    kept
+        Whether every latency is kept.
+    """
+
+    def __init__(self, candidate: Candidate, worlds: Sequence[Inputs], *, kept: bool) -> None:
+        first, self._control = worlds[0], candidate.control
+        self._site, self._count = first.site, len(worlds)
+        dispatcher = Dispatcher.of(candidate, first)
+        carbon, share = first.carbon.g_per_kwh, np.multiply.outer(first.origin_share, first.workload_share)
+        self._accounts = [Account(dispatcher, world.site, carbon, share, kept=kept) for world in worlds]
+        self._system = QueueingSystem(*(world.capacity for world in worlds))
+        traffic = ExpectedTraffic.by_hour(first.expected_per_s[0], first.traffic_share)
+        self._loop = control_loop(candidate, self._site, traffic, beside)
+        hours, (_, workloads, _) = first.shape[0], self._site.shape
+        schedule = Schedule.of(hours, self._control, self._accounts[0].meter.slot_s, ticks=True)
+        self._steps_s, self._ticks_s = schedule.steps_s, schedule.ticks.now_s
+        self._step_of_tick = schedule.step_of_tick
+        # The next step and tick.
+        self._step = self._tick = 0
+        self._coming: Coming | None = None
+        capacity, pools = self._site.capacity, len(self._site.capacity.region)
+        self._first_pool = np.arange(self._count) * pools
+        self._reach_s = self._site.rtt_ms / 2 / MS_PER["s"]
+        self._busy_ms = capacity.busy_ms(dispatcher.estimates_ms(), np.arange(workloads))
+        self._servers = np.array([world.capacity.servers for world in worlds])
+        self._sent_s = np.zeros(self._count * pools)
+        self._came = np.zeros(self._site.shape[0] * workloads)
+        # Of the last decision: main regions, shape (O·W, S), and where these do not get all requests, the
+        # limits of the dice, (O·W, S, R − 1).
+        self._main: Regions | None = None
+        self._limits: Array | None = None
+        self._dice: tuple[int, Array] | None = None
+        self._flips = np.zeros(self._count)
+        self._worth_g_per_h: Array | None = None
+        self._taken: list[Taken] = []
+        self._last = PoolReadings.none(self._count * pools)
+
+    @staticmethod
+    def possible(candidate: Candidate, site: Site) -> bool:
+        """Whether a policy may be asked about several systems at once.
+
+        The family promises that decisions do not depend on each other; a policy from outside may count how
+        often it is asked.
+        """
+        policy, capacity = candidate.policy, site.capacity
+        by_state = candidate.on_state or len(capacity.windows) > 0
+        return (
+            by_state
+            and isinstance(unwrapped(policy), Declaring)
+            and not getattr(policy, "places_servers", False)
+            and not candidate.by_request(site)
+            and candidate.control.routers == 1
+            and not capacity.replicas
+        )
+
+    def add(self, block: Block, time_s: Array) -> None:
+        """Send a block's requests, which come at these times, s, shape (n,), ascending."""
+        requests, service_ms = block.requests, np.empty(len(block))
+        service_ms[block.order] = block.service_ms
+        self._coming = coming = Coming(
+            block,
+            time_s,
+            service_ms,
+            cell=requests.origin * self._site.shape[1] + requests.workload,
+            before=np.searchsorted(time_s, self._steps_s, side="left"),
+            region=np.empty((len(block), self._count), dtype=np.intp),
+        )
+        self._proceed(time_s[-1])
+        self._sent_s = self._send(coming, len(block), np.empty(0))[-1]
+        for account, region in zip(self._accounts, coming.region[block.order].T, strict=True):
+            account.ledger.open(block, block.singles(), region, time_s[block.order])
+        self._settle()
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Serve the requests in the systems, and return the results of each."""
+        self._coming = None
+        self._proceed(np.inf)
+        self._add_up()
+        for index, account in enumerate(self._accounts):  # the last interval counts too
+            last = account.meter.last
+            account.pass_ticks(last, last.since(account.meter.tick), [self._worth_of(index)])
+        system = self._system
+        # A pool with requests in line, or on their way to it, keeps a server.
+        system.set_servers(np.maximum(system.servers, system.waiting + system.travelling > 0))
+        system.advance(np.inf)
+        last_s = np.array([system.now_s])
+        pools = system.through(last_s)
+        self._taken.append(Taken(last_s, pools, self._sent_s[np.newaxis], False, None))
+        self._add_up()
+        self._settle()
+        return tuple(
+            account.outcome(flips / len(self._came))
+            for account, flips in zip(self._accounts, self._flips.tolist(), strict=True)
+        )
+
+    def _proceed(self, until_s: float) -> None:
+        """Process all events up to a time, and decide at each tick."""
+        end = int(np.searchsorted(self._steps_s, until_s, side="right"))
+        while self._step < end:
+            next_tick = self._step_of_tick[self._tick] if self._tick < len(self._ticks_s) else end
+            self._go(min(int(next_tick) + 1, end), decides=next_tick < end)
+        self._add_up()
+
+    def _go(self, end: int, *, decides: bool) -> None:
+        """Take the steps before one, the last of which is a tick or not."""
+        steps_s, coming = self._steps_s[self._step : end], self._coming
+        sent_s = np.repeat(self._sent_s[np.newaxis], len(steps_s), axis=0)
+        if coming is not None:
+            sent_s = self._send(coming, int(coming.before[end - 1]), steps_s)
+        pools = self._system.through(steps_s)
+        self._taken.append(Taken(steps_s, pools, sent_s, decides, self._worth_g_per_h))
+        self._sent_s, self._step = sent_s[-1], end
+        if decides:
+            self._decide(self._ticks_s[self._tick], pools[-1])
+            self._tick += 1
+        if len(self._taken) == _TOGETHER:
+            self._add_up()
+
+    def _send(self, coming: Coming, end: int, steps_s: Array) -> Array:
+        """Send the requests before one on their way, which come before the last of some steps.
+
+        Returns
+        -------
+        The work sent to each pool up to each of n steps, or without steps up to now, s, shape (n or 1, S·P).
+        """
+        span, capacity, pools = slice(coming.start, end), self._site.capacity, len(self._sent_s)
+        if coming.start == end:
+            return self._sent_s + np.zeros((max(1, len(steps_s)), 1))
+        cell, time_s = coming.cell[span], coming.time_s[span]
+        to = coming.region[span] = self._routed(coming, span)
+        origin, workload = (each[:, np.newaxis] for each in np.divmod(cell, self._site.shape[1]))
+        own = capacity.pool[workload, to]
+        pool, service_ms = (own + self._first_pool).ravel(), coming.service_ms[span, np.newaxis]
+        reach_s = time_s[:, np.newaxis] + self._reach_s[origin, to]
+        self._system.send(reach_s.ravel(), pool, np.repeat(service_ms, self._count))
+        work_ms = service_ms / capacity.speed[own]
+        if capacity.max_batch.any():
+            work_ms = np.where(capacity.max_batch[own] > 0, self._busy_ms[workload, to], work_ms)
+        step = np.searchsorted(steps_s, time_s, side="right")
+        place = pool if len(steps_s) <= 1 else np.repeat(step, self._count) * pools + pool
+        rows = max(1, len(steps_s))
+        work_s = np.bincount(place, work_ms.ravel() / MS_PER["s"], rows * pools).reshape(rows, pools)
+        self._came += np.bincount(cell, minlength=len(self._came))
+        coming.start = end
+        sent_s: Array = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)[1:]
+        return sent_s
+
+    def _routed(self, coming: Coming, span: slice) -> Regions:
+        """Return where some requests go in each system by the last decision, shape (n, S)."""
+        cell, block = coming.cell[span], coming.block
+        if self._main is None:
+            raise RuntimeError("nothing has been decided before these requests")
+        if self._limits is None:
+            whole: Regions = self._main[cell]
+            return whole
+        if self._dice is None or self._dice[0] != block.index:
+            dice = np.empty(len(block))
+            dice[block.order] = block.dice()
+            self._dice = block.index, dice
+        limits = self._limits[cell].reshape(len(cell) * self._count, -1)
+        return drawn(limits, np.repeat(self._dice[1][span], self._count)).reshape(-1, self._count)
+
+    def _decide(self, now_s: float, pools: Records) -> None:
+        """Decide at a tick, by the readings of all pools then, shape (S·P,)."""
+        before = self._last
+        self._last = self._readings(np.array([now_s]), pools[np.newaxis], self._sent_s[np.newaxis])
+        busy_s, waiting_s, server_s, sent_s = (
+            integral.reshape(self._count, -1) for integral in self._last.since(before).integrals_s[:, 0]
+        )
+        up = np.ones(self._servers.shape, dtype=bool)
+        for closed, _, start_s, end_s in self._site.capacity.windows:
+            up[:, int(closed)] &= not start_s <= now_s < end_s
+        decisions = self._loop.decide(
+            np.repeat(now_s, self._count),
+            Reading(
+                passed_s=np.repeat(now_s - before.now_s, self._count),
+                busy_s=busy_s,
+                waiting_s=waiting_s,
+                server_s=server_s,
+                sent_s=sent_s,
+                requests=np.repeat(self._came[np.newaxis], self._count, axis=0),
+                servers=np.where(self._servers < UNLIMITED, self._servers, np.inf).astype(np.float64),
+                busy=pools["busy"].reshape(self._count, -1).astype(np.float64),
+                waiting=pools["waiting"].reshape(self._count, -1).astype(np.float64),
+                available=up,
+            ),
+        )
+        plan = decisions.plan
+        if plan is None:
+            raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
+        self._loop.keep(decisions)
+        self._came = np.zeros(len(self._came))
+        weights, self._worth_g_per_h = plan.weights, plan.server_worth_g_per_h
+        main = weights.argmax(axis=-1).reshape(self._count, -1).T
+        if self._main is not None and now_s >= self._control.warmup_hours * S_PER_HOUR:
+            self._flips += (main != self._main).sum(axis=0)
+        self._main, self._limits = main, None
+        if not (weights.max(axis=-1) == 1).all():
+            self._limits = np.moveaxis(limits_of(weights).reshape(self._count, len(main), -1), 0, 1)
+
+    def _worth_of(self, index: int) -> Array | None:
+        return None if self._worth_g_per_h is None else self._worth_g_per_h[index]
+
+    def _readings(self, now_s: Array, pools: Records, sent_s: Array) -> PoolReadings:
+        integrals_s = np.array([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
+        return PoolReadings(now_s, integrals_s, pools["servers"], np.empty((0, *pools.shape)))
+
+    def _add_up(self) -> None:
+        """Account for the steps taken, and for the intervals that end with them."""
+        if not self._taken:
+            return
+        taken, self._taken = self._taken, []
+        steps_s, pools, sent_s = (
+            np.concatenate([getattr(some, name) for some in taken]) for name in ("steps_s", "pools", "sent_s")
+        )
+        readings = self._readings(steps_s, pools, sent_s)
+        ends = np.cumsum([len(some.steps_s) for some in taken]) - 1
+        at = ends[[some.decided for some in taken]]
+        worth = [some.worth_g_per_h for some in taken if some.decided]
+        for index, account in enumerate(self._accounts):
+            own = readings.of_pools(slice(*(self._first_pool[index] + [0, self._servers.shape[1]])))
+            account.meter.read(own)
+            of_ticks = own[at]
+            if len(at):
+                each = [None if of_all is None else of_all[index] for of_all in worth]
+                account.pass_ticks(of_ticks, of_ticks.since(account.meter.tick), each)
+
+    def _settle(self) -> None:
+        """Account for whole blocks that have left all systems, or are being served."""
+        ledgers = [account.ledger for account in self._accounts]
+        while (count := ledgers[0].oldest * self._count) and self._system.settled >= count:
+            settled = self._system.settle(count)
+            for index, ledger in enumerate(ledgers):
+                ledger.close(settled.rows(slice(index, None, self._count)))
