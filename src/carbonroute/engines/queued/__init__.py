@@ -12,9 +12,11 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.control.capacity import Capacity
+from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.control.router import Router
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import SCHEMES
+from carbonroute.engines.routing import Dispatcher
 from carbonroute.engines.sampled import KEPT, refuse_none, require_memory
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
@@ -115,10 +117,13 @@ def run_beside(
     _refuse(candidates, worlds[0].site, scenario.name)
     require_memory(scenario, requests)
     kept = requests * len(candidates) <= KEPT
+    share = np.multiply.outer(inputs.origin_share, inputs.workload_share)
+    traffic = ExpectedTraffic.by_hour(inputs.expected_per_s[0], inputs.traffic_share)
 
     def queues(index: int) -> Lockstep | Loops:
         if len(worlds) > 1 and Lockstep.possible(candidates[index], worlds[0].site):
-            return Lockstep(candidates[index], worlds, kept=kept)
+            dispatcher, sites = Dispatcher.of(candidates[index], worlds[0]), [world.site for world in worlds]
+            return Lockstep(dispatcher, sites, inputs.carbon.g_per_kwh, share, traffic, kept=kept)
         journal = journals.get(index)
         return Loops([Loop(candidates[index], world, kept=kept, journal=journal) for world in worlds])
 

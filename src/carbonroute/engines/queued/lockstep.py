@@ -25,7 +25,7 @@ from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.policies.recording import unwrapped
-from carbonroute.scenario import Candidate, Inputs
+from carbonroute.scenario import Candidate
 from carbonroute.units import MS_PER, S_PER_HOUR
 
 #: Ticks whose readings are added up together.
@@ -92,25 +92,38 @@ class Lockstep:
 
     Parameters
     ----------
-    candidate
+    dispatcher
         A policy for which `possible` holds.
-    worlds
-        The scenario with each capacity.
+    sites
+        The facts of the regions, with each capacity.
+    carbon_g_per_kwh, expected_share
+        As of `Account`.
+    traffic
+        As expected.
     kept
         Whether every latency is kept.
     """
 
-    def __init__(self, candidate: Candidate, worlds: Sequence[Inputs], *, kept: bool) -> None:
-        first, self._control = worlds[0], candidate.control
-        self._site, self._count = first.site, len(worlds)
-        dispatcher = Dispatcher.of(candidate, first)
-        carbon, share = first.carbon.g_per_kwh, np.multiply.outer(first.origin_share, first.workload_share)
-        self._accounts = [Account(dispatcher, world.site, carbon, share, kept=kept) for world in worlds]
-        self._system = QueueingSystem(*(world.capacity for world in worlds))
-        traffic = ExpectedTraffic.by_hour(first.expected_per_s[0], first.traffic_share)
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        sites: Sequence[Site],
+        carbon_g_per_kwh: Array,
+        expected_share: Array,
+        traffic: ExpectedTraffic,
+        *,
+        kept: bool,
+    ) -> None:
+        candidate, self._site, self._count = dispatcher.candidate, sites[0], len(sites)
+        self._control, workloads = candidate.control, self._site.shape[1]
+        self._accounts = [
+            Account(dispatcher, site, carbon_g_per_kwh, expected_share, kept=kept) for site in sites
+        ]
+        self._system = QueueingSystem(*(site.capacity for site in sites))
         self._loop = control_loop(candidate, self._site, traffic, beside)
-        hours, (_, workloads, _) = first.shape[0], self._site.shape
-        schedule = Schedule.of(hours, self._control, self._accounts[0].meter.slot_s, ticks=True)
+        schedule = Schedule.of(
+            len(carbon_g_per_kwh), self._control, self._accounts[0].meter.slot_s, ticks=True
+        )
         self._steps_s, self._ticks_s = schedule.steps_s, schedule.ticks.now_s
         self._step_of_tick = schedule.step_of_tick
         # The next step and tick.
@@ -120,7 +133,7 @@ class Lockstep:
         self._first_pool = np.arange(self._count) * pools
         self._reach_s = self._site.rtt_ms / 2 / MS_PER["s"]
         self._busy_ms = capacity.busy_ms(dispatcher.estimates_ms(), np.arange(workloads))
-        self._servers = np.array([world.capacity.servers for world in worlds])
+        self._servers = np.array([site.capacity.servers for site in sites])
         self._sent_s = np.zeros(self._count * pools)
         self._came = np.zeros(self._site.shape[0] * workloads)
         # Of the last decision: main regions, shape (O·W, S), and where these do not get all requests, the
