@@ -273,34 +273,11 @@ class Lockstep:
 
     def _decide(self, now_s: float, pools: Records) -> None:
         """Decide at a tick, by the readings of all pools then, shape (S·P,)."""
-        before = self._last
-        self._last = self._readings(np.array([now_s]), pools[np.newaxis], self._sent_s[np.newaxis])
-        busy_s, waiting_s, server_s, sent_s = (
-            integral.reshape(self._count, -1) for integral in self._last.since(before).integrals_s[:, 0]
-        )
-        up = np.ones(self._servers.shape, dtype=bool)
-        for closed, _, start_s, end_s in self._site.capacity.windows:
-            up[:, int(closed)] &= not start_s <= now_s < end_s
-        decisions = self._loop.decide(
-            np.repeat(now_s, self._count),
-            Reading(
-                passed_s=np.repeat(now_s - before.now_s, self._count),
-                busy_s=busy_s,
-                waiting_s=waiting_s,
-                server_s=server_s,
-                sent_s=sent_s,
-                requests=np.repeat(self._came[np.newaxis], self._count, axis=0),
-                servers=np.where(self._servers < UNLIMITED, self._servers, np.inf).astype(np.float64),
-                busy=pools["busy"].reshape(self._count, -1).astype(np.float64),
-                waiting=pools["waiting"].reshape(self._count, -1).astype(np.float64),
-                available=up,
-            ),
-        )
+        decisions = self._loop.decide(np.repeat(now_s, self._count), self._reading(now_s, pools))
         plan = decisions.plan
         if plan is None:
             raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
         self._loop.keep(decisions)
-        self._came = np.zeros(len(self._came))
         weights, self._worth_g_per_h = plan.weights, plan.server_worth_g_per_h
         main = weights.argmax(axis=-1).reshape(self._count, -1).T
         if self._main is not None and now_s >= self._control.warmup_hours * S_PER_HOUR:
@@ -309,12 +286,34 @@ class Lockstep:
         if not (weights.max(axis=-1) == 1).all():
             self._limits = np.moveaxis(limits_of(weights).reshape(self._count, len(main), -1), 0, 1)
 
+    def _reading(self, now_s: float, pools: Records) -> Reading:
+        """Return the measurements of each system at a tick, since the tick before."""
+        before, came = self._last, self._came
+        self._last = PoolReadings.of(
+            np.array([now_s]), pools[np.newaxis], self._sent_s[np.newaxis], np.empty((0, 1, len(pools)))
+        )
+        self._came = np.zeros(len(came))
+        busy_s, waiting_s, server_s, sent_s = (
+            integral.reshape(self._count, -1) for integral in self._last.since(before).integrals_s[:, 0]
+        )
+        up = np.ones(self._servers.shape, dtype=bool)
+        for closed, _, start_s, end_s in self._site.capacity.windows:
+            up[:, int(closed)] &= not start_s <= now_s < end_s
+        return Reading(
+            passed_s=np.repeat(now_s - before.now_s, self._count),
+            busy_s=busy_s,
+            waiting_s=waiting_s,
+            server_s=server_s,
+            sent_s=sent_s,
+            requests=np.repeat(came[np.newaxis], self._count, axis=0),
+            servers=np.where(self._servers < UNLIMITED, self._servers, np.inf).astype(np.float64),
+            busy=pools["busy"].reshape(self._count, -1).astype(np.float64),
+            waiting=pools["waiting"].reshape(self._count, -1).astype(np.float64),
+            available=up,
+        )
+
     def _worth_of(self, index: int) -> Array | None:
         return None if self._worth_g_per_h is None else self._worth_g_per_h[index]
-
-    def _readings(self, now_s: Array, pools: Records, sent_s: Array) -> PoolReadings:
-        integrals_s = np.array([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
-        return PoolReadings(now_s, integrals_s, pools["servers"], np.empty((0, *pools.shape)))
 
     def _add_up(self) -> None:
         """Account for the steps taken, and for the intervals that end with them."""
@@ -324,7 +323,7 @@ class Lockstep:
         steps_s, pools, sent_s = (
             np.concatenate([getattr(some, name) for some in taken]) for name in ("steps_s", "pools", "sent_s")
         )
-        readings = self._readings(steps_s, pools, sent_s)
+        readings = PoolReadings.of(steps_s, pools, sent_s, np.empty((0, *pools.shape)))
         ends = np.cumsum([len(some.steps_s) for some in taken]) - 1
         at = ends[[some.decided for some in taken]]
         worth = [some.worth_g_per_h for some in taken if some.decided]

@@ -177,7 +177,7 @@ class Loop:
         self.system.advance(np.inf)
         last_s = np.array([self.system.now_s])
         pools, tokens = self._through(last_s)
-        self._account.meter.read(_readings(last_s, pools, self._sent_s[np.newaxis], tokens))
+        self._account.meter.read(PoolReadings.of(last_s, pools, self._sent_s[np.newaxis], tokens))
         self._account.ledger.settle(self.system)
         by_state, routers = self._by_state, self._candidate.control.routers
         flips, cells = (
@@ -251,7 +251,7 @@ class Loop:
         came[0] += self._came
         pools, tokens = self._through(steps_s)
         sent_s = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)
-        readings = _readings(steps_s, pools, sent_s[1:-1], tokens)
+        readings = PoolReadings.of(steps_s, pools, sent_s[1:-1], tokens)
         at, decided = self._step_of_tick[self._tick : self._tick + len(ticks)] - self._step, None
         of_ticks = readings[at]
         more = of_ticks.since(self._account.meter.tick)
@@ -404,8 +404,3 @@ class Loops:
     def outcomes(self) -> tuple[Outcome, ...]:
         """Return the results of each."""
         return tuple(loop.outcome() for loop in self._loops)
-
-
-def _readings(now_s: Array, pools: Records, sent_s: Array, tokens: Array) -> PoolReadings:
-    integrals_s = np.array([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
-    return PoolReadings(now_s, integrals_s, pools["servers"], tokens)

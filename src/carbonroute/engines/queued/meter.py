@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Index, Integers, Mask
 from carbonroute.control.capacity import UNLIMITED, Capacity
@@ -35,6 +37,12 @@ class PoolReadings:
     integrals_s: Array
     servers: Integers
     tokens: Array
+
+    @classmethod
+    def of(cls, now_s: Array, pools: NDArray[Any], sent_s: Array, tokens: Array) -> PoolReadings:
+        """Return the readings of a system, `events.READING` of shape (n, P), with the work sent."""
+        integrals_s = np.array([pools["busy_s"], pools["waiting_s"], pools["server_s"], sent_s])
+        return cls(now_s, integrals_s, pools["servers"], tokens)
 
     @classmethod
     def none(cls, pools: int, token_columns: int = 0) -> PoolReadings:
