@@ -120,7 +120,7 @@ class DecisionJournal:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._seq, self._prev, self._name, whole = 0, "", "", 0
-        self._end = 0
+        self._end, self._torn = 0, False
         self._file: int | None = None
         self._head_file: int | None = None
         for name, end, record, digest in chained(folder, last_file=durable):
@@ -278,6 +278,7 @@ class DecisionJournal:
             name, self._day
         )  # files are read in the order of their names, also where a clock went back
         with writing(self._folder / name):
+            self._cut()
             if name != self._name or self._file is None:
                 self.close()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -292,11 +293,21 @@ class DecisionJournal:
                 if self._durable:
                     os.fsync(self._file)
                     self._name_last(Head(seq=self._seq, sha256=digest))
-            except OSError:
-                os.ftruncate(self._file, self._end)
+            except OSError as error:
+                self._torn = True
+                try:
+                    self._cut()
+                except OSError:  # a full disk may refuse this too: it is cut before the next record
+                    raise error from None
                 raise
             self._end = os.fstat(self._file).st_size
         self._seq, self._prev = self._seq + 1, digest
+
+    def _cut(self) -> None:
+        """Cut what a write that failed has left at the end of the file."""
+        if self._torn and self._file is not None:
+            os.ftruncate(self._file, self._end)
+            self._torn = False
 
     def _require_ours(self, file: int) -> None:
         """Refuse a file that others have moved, shortened or written to: its records would be lost."""
