@@ -15,6 +15,7 @@ import pytest
 from carbonroute.arrays import Array
 from carbonroute.carbon import Query, Signal
 from carbonroute.carbon.files import CarbonFile
+from carbonroute.carbon.signal import GridDice
 from carbonroute.carbon.source import CarbonReadings, FileSource
 from carbonroute.errors import InputError
 from helpers import small
@@ -41,6 +42,7 @@ def query(folder: Path = Path(), **changes: Any) -> Query:
         "reference": False,
         "uniform": lambda: np.full(shape, 0.5),
         "normal": lambda: np.zeros(shape),
+        "grid_dice": lambda _, days: GridDice(np.zeros((len(zones), days)), np.zeros((len(zones), days, 24))),
     }
     return Query(**{**given, **changes})
 

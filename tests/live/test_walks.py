@@ -56,14 +56,15 @@ def step(world: Bed, parts: Parts, disk: Disk, dice: random.Random) -> None:
     """Let one thing go wrong, or right again, and tick."""
     disk.refused = 0.0
     kill = world.folder / "KILL"
+    down = FetchError("status", "answered 500", 500)
+    carbon: dict[str, list[float | FetchError | None]] = {"A": [130.0, 80.0, None], "B": [90.0, 140.0, down]}
     match dice.choice(["", "", "calendar", "sleep", "carbon", "router", "kill", "poll"]):
         case "calendar":
             world.clock.ahead_s += dice.choice([-48, -5, -1, 1, 5, 48]) * HOUR_S
         case "sleep":
             world.clock.since_s += dice.choice([1, 24]) * HOUR_S
         case "carbon":
-            down = FetchError("status", "answered 500", 500)
-            world.carbon = {"A": dice.choice([130.0, 80.0, None]), "B": dice.choice([90.0, 140.0, down])}
+            world.carbon = {zone: dice.choice(values) for zone, values in carbon.items()}
         case "router":
             world.router.problem = dice.choice(["", "lies", "down", "refuses"])
         case "kill":

@@ -84,10 +84,6 @@ class GridDice:
         return GridDice(self.weather[rows], self.noise[rows])
 
 
-def _no_dice(days_before: int, days: int) -> GridDice:
-    raise NotImplementedError(f"regions with a grid need dice of {days_before} + {days} days")
-
-
 @dataclass(frozen=True)
 class Query:
     """A scenario's query of a carbon source: regions, zones and hours.
@@ -135,7 +131,7 @@ class Query:
     reference: bool
     uniform: Callable[[], NDArray[np.float64]]
     normal: Callable[[], NDArray[np.float64]]
-    grid_dice: Callable[[int, int], GridDice] = _no_dice
+    grid_dice: Callable[[int, int], GridDice]
     within_hour: bool = False
     index: tuple[int, ...] | None = None
     key: str = "carbon"
@@ -157,6 +153,7 @@ class Query:
             reference=False,
             uniform=lambda: nothing,
             normal=lambda: nothing,
+            grid_dice=lambda _before, _days: GridDice(nothing, nothing[:, :, np.newaxis]),
         )
 
     @property

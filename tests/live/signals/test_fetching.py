@@ -169,7 +169,7 @@ def query(zones: Sequence[str], days: int) -> Query:
     some = Query.of_all_times(zones)
     return Query(
         some.regions, some.zones, some.mean_g_per_kwh, some.profiles, 24 * days, START, Path("/"), 0,
-        reference=False, uniform=some.uniform, normal=some.normal,
+        reference=False, uniform=some.uniform, normal=some.normal, grid_dice=some.grid_dice,
     )  # fmt: skip
 
 
