@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from carbonroute.errors import InputError
 from carbonroute.files import tables as tablefile
 from carbonroute.files import text as textfile
+from carbonroute.files.csv_layout import FIRST_LINE
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import FIRST_LINE, read_table
+from carbonroute.files.tables import read_table
 from helpers.grids import examples
 
 field = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=5)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from carbonroute.cli import main
 from carbonroute.errors import InputError
-from carbonroute.files import tables as tablefile
-from carbonroute.files.tables import check_lines, csv_bytes, read_table
+from carbonroute.files import csv_layout
+from carbonroute.files.csv_layout import check_lines
+from carbonroute.files.tables import csv_bytes, read_table
 from helpers import small
 from helpers.grids import examples
 
@@ -54,7 +55,7 @@ def test_the_fast_check_hides_no_line(text: str, columns: int) -> None:
 
 @pytest.mark.parametrize("row", ["2021,1,2", '2021,"1,5","2"', '"é","",'])
 def test_lines_without_fault_are_not_looked_at_one_by_one(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(tablefile, "_fields")
+    monkeypatch.delattr(csv_layout, "_fields")
     assert not refusal("\n".join([row] * 5).encode(), 3)
     with pytest.raises(NameError):
         refusal(f"{row}\n{row},".encode(), 3)

@@ -11,8 +11,10 @@ import pytest
 from carbonroute.carbon.columns import enumerated
 from carbonroute.errors import InputError
 from carbonroute.files import preview as previews
+from carbonroute.files.csv_layout import PLAIN
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import preview
-from carbonroute.files.tables import PLAIN, column_numbers, typed_table
+from carbonroute.files.tables import typed_table
 from carbonroute.files.times import RepeatedStamps
 from carbonroute.inspection import inspect_file, statistics
 from carbonroute.inspection.statistics import lag_correlation, moments

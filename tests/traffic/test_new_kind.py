@@ -23,7 +23,8 @@ import numpy as np
 
 from carbonroute.files import toml
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import column_numbers, read_table
+from carbonroute.files.numbers import column_numbers
+from carbonroute.files.tables import read_table
 from carbonroute.traffic.requests import Arrivals, Demand, Requests
 from carbonroute.traffic.source import Form, TrafficContent, TrafficFile, TrafficSource
 

@@ -13,8 +13,9 @@ import polars as pl
 
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files import toml
+from carbonroute.files.csv_layout import FIRST_LINE
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview, Recognition, first_named
-from carbonroute.files.tables import FIRST_LINE, column_numbers
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.files.times import RepeatedStamps, ends_a_day, epoch_unit, lenient_epoch_times
 from carbonroute.units import G_PER_KWH

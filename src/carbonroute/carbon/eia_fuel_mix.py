@@ -20,8 +20,9 @@ from carbonroute.carbon.source import CarbonReadings, CsvSource, Survey, require
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, as_instant, records, validated
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text, found_text
+from carbonroute.files.tables import column_text, found_text
 from carbonroute.files.text import refused
 from carbonroute.files.times import to_utc
 from carbonroute.units import MAX_CARBON_G_PER_KWH

@@ -16,8 +16,9 @@ from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import CarbonReadings, CsvSource
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.answers import AnswerModel, Instant, records, validated
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text, found_text
+from carbonroute.files.tables import column_text, found_text
 from carbonroute.files.time_columns import read_times
 from carbonroute.files.times import to_utc
 

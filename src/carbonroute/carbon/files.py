@@ -36,13 +36,10 @@ from carbonroute.carbon.signal import Query
 from carbonroute.carbon.source import CarbonReadings, CsvSource, Survey, require_stamp
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
+from carbonroute.files.csv_layout import CsvLayout
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named, marks_in
-from carbonroute.files.tables import (
-    CsvLayout,
-    column_numbers,
-    column_text,
-    required,
-)
+from carbonroute.files.tables import column_text, required
 from carbonroute.files.times import LocalRows, epoch_times, epoch_unit, to_utc
 from carbonroute.units import G_PER_KWH, US_PER_MINUTE, CarbonUnit
 

@@ -18,16 +18,11 @@ from carbonroute.carbon.grid import NO_VALUE, iso
 from carbonroute.carbon.paths import ZONE, DataFile, Names, located, names_of, only_zone
 from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.csv_layout import CsvLayout
 from carbonroute.files.limits import SkipRows
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview, Recognition, first_named
-from carbonroute.files.tables import (
-    CsvLayout,
-    column_numbers,
-    column_text,
-    found_text,
-    read_table,
-    required,
-)
+from carbonroute.files.tables import column_text, found_text, read_table, required
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.units import G_PER_KWH, HOURS_PER_DAY, MAX_CARBON_G_PER_KWH, US_PER_HOUR, CarbonUnit

@@ -29,7 +29,8 @@ from carbonroute.carbon.signal import Query
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import toml
 from carbonroute.files.limits import MAX_VALUES
-from carbonroute.files.tables import THOUSANDS_MARKS, found_text, plain_mark
+from carbonroute.files.numbers import THOUSANDS_MARKS, plain_mark
+from carbonroute.files.tables import found_text
 from carbonroute.files.text import listed, refused
 from carbonroute.units import MAX_CARBON_G_PER_KWH, MINUTES_PER_DAY, US_PER_MINUTE
 

@@ -19,10 +19,11 @@ from carbonroute.carbon.paths import DataFile, Names, located, names_of
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.csv_layout import FIRST_LINE, PLAIN, CsvLayout
 from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.strict_json import read_json
-from carbonroute.files.tables import FIRST_LINE, PLAIN, CsvLayout, read_table
+from carbonroute.files.tables import read_table
 from carbonroute.files.text import Digests
 from carbonroute.files.times import TimeZone, ends_a_day
 

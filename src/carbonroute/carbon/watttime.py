@@ -17,8 +17,9 @@ from carbonroute.carbon.source import CarbonReadings, CsvSource
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.answers import AnswerModel, Instant, kind_of, records, validated
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text
+from carbonroute.files.tables import column_text
 from carbonroute.files.time_columns import read_times
 from carbonroute.files.times import to_utc
 from carbonroute.units import G_PER_KWH, US_PER_S

@@ -20,25 +20,22 @@ from typing import Any
 import polars as pl
 
 from carbonroute.errors import InputError
-from carbonroute.files.limits import HEADER_LINES, PIECE_BYTES
-from carbonroute.files.parquet import is_readable, parquet
-from carbonroute.files.streams import JSON_LINES
-from carbonroute.files.strict_json import read_json, refuse_halves
-from carbonroute.files.tables import (
-    PARQUET,
+from carbonroute.files.csv_layout import (
     PLAIN,
     CsvLayout,
     column_names,
-    column_numbers,
-    column_text,
     failures,
     lines_above,
-    read_table,
     require_commas,
     require_header,
     separator_of,
-    typed_table,
 )
+from carbonroute.files.limits import HEADER_LINES, PIECE_BYTES
+from carbonroute.files.numbers import column_numbers
+from carbonroute.files.parquet import is_readable, parquet
+from carbonroute.files.streams import JSON_LINES
+from carbonroute.files.strict_json import read_json, refuse_halves
+from carbonroute.files.tables import PARQUET, column_text, read_table, typed_table
 from carbonroute.files.text import chunks, listed, opened, plain_text, refused
 from carbonroute.files.times import in_iso, is_epoch, unit_since_1970
 from carbonroute.files.xml import read_xml

@@ -10,20 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
+from carbonroute.files.csv_layout import FIRST_LINE, PLAIN, CsvLayout, parsed
 from carbonroute.files.limits import PIECE_BYTES, PIECE_VALUES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.strict_json import refuse_halves
-from carbonroute.files.tables import (
-    FIRST_LINE,
-    PARQUET,
-    PLAIN,
-    CsvLayout,
-    Pieces,
-    csv_pieces,
-    parsed,
-    required,
-    text_pieces,
-)
+from carbonroute.files.tables import PARQUET, Pieces, csv_pieces, required, text_pieces
 from carbonroute.files.text import Digests, refused, repeated
 
 #: How the names of files of JSON lines end.

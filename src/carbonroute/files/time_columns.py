@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from carbonroute.files.tables import FIRST_LINE
+from carbonroute.files.csv_layout import FIRST_LINE
 from carbonroute.files.times import ALWAYS, first_known, in_iso, to_utc
 from carbonroute.units import MINUTES_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 

@@ -13,7 +13,9 @@ import polars as pl
 from pydantic import AfterValidator
 
 from carbonroute.errors import MAX_FAULTS, Fault, InputError
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.files.csv_layout import FIRST_LINE
+from carbonroute.files.numbers import column_numbers
+from carbonroute.files.tables import column_text, found_text
 from carbonroute.units import CENTURY_S, PER_SECOND
 
 #: Numbers of seconds, or microseconds, are counted from here.

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from carbonroute.files.tables import column_numbers
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.format import File, Format

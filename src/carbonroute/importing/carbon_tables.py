@@ -7,8 +7,8 @@ from typing import get_args
 
 import polars as pl
 
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview
-from carbonroute.files.tables import column_numbers
 from carbonroute.files.text import refused
 from carbonroute.importing.roles import NAMES
 from carbonroute.importing.settings import ImportSettings, Role

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from carbonroute.errors import InputError, shortened
+from carbonroute.files.csv_layout import CsvLayout
 from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
 from carbonroute.files.strict_json import read_json
-from carbonroute.files.tables import CsvLayout
 from carbonroute.files.text import Digests, chunks, refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.settings import ImportSettings

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Integers
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.streams import stream_table
 from carbonroute.files.strict_json import read_json
-from carbonroute.files.tables import column_numbers, column_text, found_text
+from carbonroute.files.tables import column_text, found_text
 from carbonroute.files.text import listed, refused
 from carbonroute.files.time_columns import lacks_offset
 from carbonroute.files.times import ALWAYS, epoch_unit, to_utc

@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.tables import column_numbers
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.text import refused
 from carbonroute.files.time_columns import lacks_offset
 from carbonroute.files.times import ALWAYS, LocalRows, to_utc

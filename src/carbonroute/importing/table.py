@@ -11,9 +11,11 @@ import polars as pl
 
 from carbonroute.carbon.columns import is_called_an_end
 from carbonroute.errors import Fault, InputError
+from carbonroute.files.csv_layout import FIRST_LINE
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import FIRST_LINE, column_numbers, column_text, found_text
+from carbonroute.files.tables import column_text, found_text
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.aggregates import MAX_ROWS, MILLIONTHS, Aggregates, CellKey, Row
 from carbonroute.importing.format import File, Format

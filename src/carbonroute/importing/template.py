@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Integers
-from carbonroute.files.tables import failures
+from carbonroute.files.csv_layout import failures
 
 #: What stands for a variable while a layout is cut into cells: a character of the private use area.
 _FIRST_MARK = 0xE000

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import column_numbers, column_text
+from carbonroute.files.tables import column_text
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.access_log import last_numbers, path_of
 from carbonroute.importing.aggregates import Aggregates, lines_from

@@ -10,8 +10,9 @@ import polars as pl
 from carbonroute.carbon.columns import distinct, unit_in
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text, required
+from carbonroute.files.tables import column_text, required
 from carbonroute.files.text import listed
 from carbonroute.files.time_columns import lacks_offset, read_times
 from carbonroute.inspection.result import Inspection

@@ -12,8 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from carbonroute.files import toml
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text
+from carbonroute.files.tables import column_text
 from carbonroute.files.text import listed, refused
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry

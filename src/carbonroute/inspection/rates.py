@@ -16,8 +16,9 @@ import polars as pl
 from carbonroute.arrays import Array
 from carbonroute.carbon.grid import iso
 from carbonroute.files.durations import Duration
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import column_numbers, column_text, required
+from carbonroute.files.tables import column_text, required
 from carbonroute.files.time_columns import common_step_us, lacks_offset, read_times
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import amplitude

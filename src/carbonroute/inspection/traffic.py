@@ -13,9 +13,10 @@ import polars as pl
 
 from carbonroute.errors import Fault, InputError
 from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.streams import stream_table
-from carbonroute.files.tables import column_numbers, column_text, required
+from carbonroute.files.tables import column_text, required
 from carbonroute.files.time_columns import lacks_offset, read_times
 from carbonroute.files.times import ALWAYS, EPOCH
 from carbonroute.inspection.ordering import Ordered

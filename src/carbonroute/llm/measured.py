@@ -161,7 +161,7 @@ def power_table(
 
 def _of_rows(batches: Array, watts: Array, idle_w: float | None, power_column: str) -> Iterator[Fault]:
     """Yield a fault for each row with less power than an idle replica, or another one than an earlier row."""
-    from carbonroute.files.tables import FIRST_LINE
+    from carbonroute.files.csv_layout import FIRST_LINE
 
     idle = watts[batches == 0]
     least_w = float(idle[0]) if len(idle) else idle_w or 0.0
@@ -179,14 +179,9 @@ def _of_rows(batches: Array, watts: Array, idle_w: float | None, power_column: s
 
 def _columns(path: Path, file_name: str, names: Mapping[str, str], digests: Digests | None) -> list[Array]:
     """Return the batches and the values of a table; refuse batches below 0, and values not above it."""
-    from carbonroute.files.tables import (
-        FIRST_LINE,
-        column_numbers,
-        column_text,
-        found_text,
-        read_table,
-        required,
-    )
+    from carbonroute.files.csv_layout import FIRST_LINE
+    from carbonroute.files.numbers import column_numbers
+    from carbonroute.files.tables import column_text, found_text, read_table, required
 
     table = read_table(path, file_name, digests)
     required(names, table.columns, file_name)

@@ -100,7 +100,9 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         `MAX_RTT_MS`; where values may be missing, if one stands twice, a value is there and no such number,
         or none is there.
     """
-    from carbonroute.files.tables import CsvLayout, column_numbers, found_text, read_table
+    from carbonroute.files.csv_layout import CsvLayout
+    from carbonroute.files.numbers import column_numbers
+    from carbonroute.files.tables import found_text, read_table
 
     layout = CsvLayout(skip_rows=skip_rows, skip_key=f"{key.removesuffix('columns')}skip_rows =")
     table = read_table(path, file_name, digests, layout)

@@ -150,7 +150,7 @@ def _share_of_numbers(column: pl.Series) -> float:
     """Return the share of a column's entries that are numbers; of a column without entries, 1."""
     import polars as pl
 
-    from carbonroute.files.tables import column_numbers
+    from carbonroute.files.numbers import column_numbers
 
     if column.dtype != pl.String:
         return float(column.dtype.is_numeric())

@@ -14,17 +14,12 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
+from carbonroute.files.csv_layout import FIRST_LINE, CsvLayout
 from carbonroute.files.limits import SkipRows
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, first_named
 from carbonroute.files.streams import JSON_LINES, stream_table
-from carbonroute.files.tables import (
-    FIRST_LINE,
-    CsvLayout,
-    Pieces,
-    column_numbers,
-    column_text,
-    found_text,
-)
+from carbonroute.files.tables import Pieces, column_text, found_text
 from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Demand

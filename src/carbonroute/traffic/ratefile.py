@@ -19,16 +19,12 @@ from carbonroute import memory
 from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.errors import Fault, InputError, did_you_mean, first_faults
 from carbonroute.files import patterns, toml
+from carbonroute.files.csv_layout import CsvLayout
 from carbonroute.files.durations import Duration
 from carbonroute.files.limits import SkipRows
+from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Certainty, Preview, Recognition
-from carbonroute.files.tables import (
-    CsvLayout,
-    column_numbers,
-    column_text,
-    found_text,
-    read_table,
-)
+from carbonroute.files.tables import column_text, found_text, read_table
 from carbonroute.files.times import TimeZone, to_utc
 from carbonroute.spec import Spelled
 from carbonroute.traffic.intensity import Intensity, Variation

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from carbonroute.files.csv_layout import PLAIN, CsvLayout
 from carbonroute.files.durations import Duration
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.files.tables import PLAIN, CsvLayout
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Arrivals, Demand
 

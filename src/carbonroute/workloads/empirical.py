@@ -61,7 +61,9 @@ class Empirical(Law):
             If the file cannot be read, has no such column or less than two times, or one of them is missing,
             not a number, not above 0, or more than `MAX_TIME_MS`.
         """
-        from carbonroute.files.tables import CsvLayout, column_numbers, column_text, found_text, read_table
+        from carbonroute.files.csv_layout import CsvLayout
+        from carbonroute.files.numbers import column_numbers
+        from carbonroute.files.tables import column_text, found_text, read_table
 
         layout = CsvLayout(skip_rows=self.skip_rows)
         table = read_table(folder / self.path, self.path, digests, layout)
