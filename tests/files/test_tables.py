@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.files import csv_layout
+from carbonroute.files import tables as tablefile
 from carbonroute.files.csv_layout import check_lines
 from carbonroute.files.tables import csv_bytes, read_table
 from helpers import small
