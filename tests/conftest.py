@@ -52,7 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the tests with the mark `full` that were not asked for."""
+    """Skip the tests with the mark `full` that were not asked for; those with the mark `waits` come first."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
     part, parts = map(int, (config.getoption("full_part") or "-1/1").split("/"))
     if not config.getoption("full"):
         full = [(item, mark) for item in items if (mark := item.get_closest_marker("full"))]

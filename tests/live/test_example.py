@@ -22,7 +22,7 @@ from carbonroute.control.decisions import DecisionRecord
 from helpers import needs
 from helpers.example import copied, settled, stack
 
-pytestmark = [needs.program("haproxy"), needs.program("prometheus")]
+pytestmark = [needs.program("haproxy"), needs.program("prometheus"), pytest.mark.waits]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from carbonroute.scenario import load
 from helpers import needs
 from helpers.example import copied, settled, stack
 
-pytestmark = [needs.program("haproxy"), needs.program("prometheus")]
+pytestmark = [needs.program("haproxy"), needs.program("prometheus"), pytest.mark.waits]
 
 REGIONS, RTT_MS = ("eu", "us", "ap"), (5, 45, 90)
 SLO_MS, ENERGY_J, TICK_S = 90.0, 200.0, 2.0
