@@ -208,7 +208,7 @@ def free(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Inputs, tuple[Outcome, ...]]:
     """Return an engine, a scenario of every policy, and its outcomes where no region is full."""
-    pools = ("[[policies]]", "[[pools]]\nservers = 3\n[[policies]]")
+    pools = ("[[policies]]", "[control]\ninterval_s = 600\n[[pools]]\nservers = 3\n[[policies]]")
     scenario = _of_every_policy(tmp_path_factory.mktemp("every"), pools, ("hours = 6", "hours = 1"))
     inputs = resolve(load(scenario))
     return request.param, inputs, ENGINES[request.param](inputs)

@@ -40,9 +40,15 @@ def carry_out(commands: list[str], folder: Path) -> None:
     """Run commands in a folder, which has the examples, and fail with the first that fails."""
     (folder / "examples").symlink_to(ROOT / "examples")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    imported = {  # scenarios as long as their logs
+        re.findall(r"--output (\S+)", command)[0]
+        for command in commands
+        if command.startswith("carbonroute import")
+    }
     for command in commands:
         arguments = [re.sub("^scripts/", f"{ROOT}/scripts/", word) for word in command.split()]
-        if SIMULATING.search(command) and "--sim-hours" not in command:  # two days or hours will do
+        is_short = "--sim-hours" in arguments or not imported.isdisjoint(arguments)
+        if SIMULATING.search(command) and not is_short:  # two days or hours will do
             arguments += ["--sim-hours", "2" if "capacity" in command else "48"]
         done = subprocess.run(
             arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False
