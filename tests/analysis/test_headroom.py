@@ -147,6 +147,21 @@ def test_headrooms_are_sorted_and_run_once(busy: Path) -> None:
     assert set(totals) == {done[-1]}
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_progress_never_goes_back_and_ends(seed: int, tmp_path: Path) -> None:
+    """Under limits, Latency-First of its own comes on top; and fewer requests come than are expected."""
+    own = ('use = "latency-first"', 'use = "latency-first"\nmax_utilisation = 0.8'), ("fixed-rate", "poisson")
+    parts: list[float] = []
+    run(
+        small.write(tmp_path, *BUSY, *own, ("seed = 7", f"seed = {seed}")),
+        (1.0, 2.5),
+        replications=2,
+        progress=lambda done, total: parts.append(done / total),
+    )
+    assert parts == sorted(parts)
+    assert 0 < parts[0] < parts[-1] == 1
+
+
 def test_headrooms_of_the_same_servers_are_run_once(busy: Path) -> None:
     """Servers are whole: 12 of them carry 2.99 and 3 times the load; in all, what is new is one headroom."""
     calls: list[int] = []

@@ -139,8 +139,7 @@ def run(
     workers
         Processes, which share the runs; results are the same for any number.
     progress
-        Called with the number of requests × policies × headrooms done, and of all; of several workers, of
-        runs.
+        Called with the amount done, and of all; of several workers, of runs.
 
     Raises
     ------

@@ -21,6 +21,9 @@ from carbonroute.scenario import Candidate, Inputs
 #: Latencies that are kept of all runs together, at most.
 _AT_ONCE = 4 * KEPT
 
+#: Steps of progress on each capacity.
+_STEPS = 1000
+
 
 def in_portions(capacities: Sequence[Capacity], requests: float, policies: int) -> list[Sequence[Capacity]]:
     """Return capacities in parts that are run together: memory holds the results on all of one part.
@@ -100,18 +103,27 @@ def _done(
     calls: Sequence[Call[Any]], sizes: Sequence[int], workers: int, progress: Progress | None
 ) -> Iterator[Any]:
     """Yield what each call returns; one that runs on so many capacities is a part of that size."""
-    every = sum(sizes)
     if workers == 1:
         for place, (work, inputs, *_) in enumerate(calls):
-            before, size = sum(sizes[:place]), sizes[place]
-
-            def part(done: int, total: int, before: int = before, size: int = size) -> None:
-                if progress:
-                    progress(before * total // size + done, every * total // size)
-
-            yield work(inputs, progress=part)
+            part = _part(progress, sum(sizes[:place]), sizes[place], sum(sizes))
+            done = work(inputs, progress=part)
+            part(1, 1)
+            yield done
         return
     for place, done in enumerate(shared(calls, min(workers, len(calls))), start=1):
         if progress:
             progress(place, len(calls))
         yield done
+
+
+def _part(progress: Progress | None, before: int, size: int, every: int) -> Progress:
+    """Return the progress of a part, which does not go back where its run begins anew."""
+    most = 0
+
+    def part(done: int, total: int) -> None:
+        nonlocal most
+        most = max(most, before * _STEPS + size * _STEPS * done // total)
+        if progress:
+            progress(most, every * _STEPS)
+
+    return part
