@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from threading import Thread
 from typing import ParamSpec, TypeVar
@@ -42,6 +42,7 @@ def server(*modules: str) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(modules))
+    resource_tracker.ensure_running()  # it would unblock interrupts again when the server starts it
     with _interrupts_blocked():
         forkserver.ensure_running()
     return context

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,12 @@ from scipy import stats
 from carbonroute import runs
 from carbonroute.analysis.headroom import Headroom, finding, run
 from carbonroute.cli import main
+from carbonroute.control.capacity import Capacity
+from carbonroute.engines import queued
 from carbonroute.errors import InputError
+from carbonroute.runs import capacities as runs_on_capacities
 from carbonroute.runs.store import read_manifest
-from carbonroute.scenario import load, resolve
+from carbonroute.scenario import Inputs, load, resolve
 from helpers import small
 
 #: Two regions; 0.7 · 2 s + 0.3 · 12 s = 5 s of a server for a request, 0.8 a second: 4 servers of work.
@@ -527,6 +531,33 @@ def test_workers_share_the_runs_and_change_nothing(busy: Path, several: Headroom
     assert shared.points.equals(several.points)
     parts = 3 * (1 + 3)  # of each replication: without limits, and each policy on both capacities
     assert calls == [(done, parts) for done in range(1, parts + 1)]
+
+
+def test_portions_of_capacities_and_policies_in_any_order_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several workers the joint policy comes first; with little room, one capacity after the other."""
+    joint = (
+        'use = "latency-first"',
+        'use = "latency-first"\n[[policies]]\nuse = "spill"\n[[policies]]\nuse = "optimal"',
+    )
+    scenario = small.write(tmp_path, *BUSY, joint)
+    whole = run(scenario, (1, 2.5, 6.0))
+    assert run(scenario, (1, 2.5, 6.0), workers=2).points.equals(whole.points)
+    assert whole.points["headroom"].unique(maintain_order=True).to_list() == [1.0, 2.5, 6.0]
+    portions: list[int] = []
+
+    def watched(inputs: Inputs, capacities: Sequence[Capacity], *args: Any, **kwargs: Any) -> Any:
+        portions.append(len(capacities))
+        return queued.run_beside(inputs, capacities, *args, **kwargs)
+
+    monkeypatch.setattr(runs_on_capacities, "queued", SimpleNamespace(run_beside=watched))
+    for name, bound in (("_LATENCIES", 2 * 5760 * whole.points["policy"].n_unique()), ("_WAITING", 2 * 5760)):
+        with monkeypatch.context() as patch:
+            patch.setattr(runs_on_capacities, name, bound)
+            assert run(scenario, (1, 2.5, 6.0)).points.equals(whole.points)
+        assert portions == [2, 1]
+        portions.clear()
 
 
 def test_no_replications_and_no_workers_are_refused(busy: Path) -> None:

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[int, int, Document]] = {
     "batches-outage": (
         4, 6, {"policies": POLICIES, "pools": [{"servers": 2, "batching": BATCHING, "unavailable": [OUT]}]},
     ),
+    "speeds": (1, 2, {"policies": POLICIES, "pools": [{"servers": 2, "speed": 0.7, "queue_limit": 5}]}),
     "many-regions": (1, 2, {"policies": [*POLICIES, *HELD], **many_regions()}),
     "dense": (1, 2, {"policies": POLICIES, "traffic": {"kind": "poisson", "requests_per_hour": 2000}}),
     "long-interval": (30, 60, {"policies": POLICIES, "control": {"interval_s": 86_400}}),
@@ -67,7 +68,7 @@ def test_capacities_beside_one_another_are_the_same_to_the_bit(case: str, hours:
     blind = np.arange(inputs.shape[0]) % 5 == 2
     inputs = replace(inputs, candidates=tuple(blinded(one, blind) for one in inputs.candidates))
     assert any(Lockstep.possible(candidate, inputs.site) for candidate in inputs.candidates)
-    every = capacities(inputs, [1, 2, 3, UNLIMITED])
+    every = capacities(inputs, [0, 1, 2, 3, UNLIMITED])
     for capacity, outcomes in zip(every, run_beside(inputs, every), strict=True):
         for one, other in zip(outcomes, alone(inputs, capacity), strict=True):
             mine, theirs = leaves(one), leaves(other)

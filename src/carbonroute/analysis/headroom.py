@@ -147,7 +147,7 @@ def run(
         If no pool has a number of servers, a headroom or another option is out of range, or the load cannot
         be known.
     """
-    steps = sorted(set(headrooms))
+    steps = sorted({float(value) for value in headrooms})
     wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]
     if wrong or not steps:
         problem = f"found {wrong[0]:g}" if wrong else "found none"

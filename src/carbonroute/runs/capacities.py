@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
-from carbonroute.control.capacity import Capacity
+from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.engines import queued
 from carbonroute.engines.sampled import KEPT
 from carbonroute.metrics import Comparison
@@ -18,8 +18,8 @@ from carbonroute.runs.replications import Progress, Replications, beside, withou
 from carbonroute.runs.sharing import Call, shared
 from carbonroute.scenario import Candidate, Inputs
 
-#: Latencies that are kept of all runs together, at most.
-_AT_ONCE = 4 * KEPT
+#: Latencies that are kept of runs on several capacities, and requests that wait in them, at most.
+_LATENCIES, _WAITING = 4 * KEPT, 2**22
 
 #: Steps of progress on each capacity.
 _STEPS = 1000
@@ -28,11 +28,14 @@ _STEPS = 1000
 def in_portions(capacities: Sequence[Capacity], requests: float, policies: int) -> list[Sequence[Capacity]]:
     """Return capacities in parts that are run together: memory holds the results on all of one part.
 
-    >>> [len(portion) for portion in in_portions([None] * 6, 2.0**20, 16)]
-    [4, 2]
+    Where a line has no limit, it may also hold all requests in the systems.
     """
-    latencies = math.ceil(requests) * max(1, policies)
-    size = max(1, _AT_ONCE // latencies) if latencies <= KEPT else len(capacities)
+    latencies, size = math.ceil(requests) * max(1, policies), len(capacities)
+    if latencies <= KEPT:
+        size = min(size, _LATENCIES // latencies)
+    if any(((each.servers < UNLIMITED) & (each.queue_limit >= UNLIMITED)).any() for each in capacities):
+        size = min(size, _WAITING // math.ceil(requests))
+    size = max(1, size)
     return [capacities[start : start + size] for start in range(0, len(capacities), size)]
 
 
