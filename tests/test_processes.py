@@ -46,16 +46,16 @@ def answers():
     pool = WorkerPool(2, server())
     try:
         with ended_on_failure():
-            sent = [pool.submit(bytes, 50_000_000) for _ in range(4)]
+            sent = [pool.submit(bytes, 100_000_000) for _ in range(4)]
             for one in sent:
                 yield result(one)
     finally:
         pool.shutdown(cancel_futures=True)
 
 if __name__ == "__main__":
-    for _ in range(3):
+    for _ in range(5):
         several = answers()
-        assert len(next(several)) == 50_000_000
+        assert len(next(several)) == 100_000_000
         several.close()
 """
 

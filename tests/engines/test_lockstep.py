@@ -90,7 +90,8 @@ class Shy(Policy):
     reads: ClassVar[frozenset[str]] = frozenset({"rtt_ms", "utilisation"})
 
     def __init__(self, limit: float = 2.0) -> None:
-        self.limit, self.rows = limit, []  # type: ignore[var-annotated]
+        self.limit = limit
+        self.rows: list[int] = []
 
     def cost(self, view: View) -> np.ndarray:
         assert view.utilisation is not None

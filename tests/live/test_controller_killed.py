@@ -85,7 +85,7 @@ def judge(made: FileBed, whole: bytes, held: list[list[float]], mode: str, ticks
     ("mode", "ticks", "most"),
     [
         ("live", 3, 20),
-        ("canary:20%", 3, 12),
+        ("canary:20%", 3, 20),
         pytest.param("live", 14, 200, marks=pytest.mark.full(long=True)),
         pytest.param("canary:20%", 14, 200, marks=pytest.mark.full(long=True)),
     ],

@@ -84,8 +84,8 @@ def peak_bytes(folder: Path, size_bytes: int) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
-    _, small = peak_bytes(tmp_path, 24 * 2**20)
-    _, large = peak_bytes(tmp_path, 96 * 2**20)
+    _, small = peak_bytes(tmp_path, 40 * 2**20)
+    _, large = peak_bytes(tmp_path, 160 * 2**20)
     assert large < 1.5 * small
 
 

@@ -56,9 +56,9 @@ def units_since_1970(column: pl.Series) -> dict[str, int]:
     magnitudes = column.cast(pl.Float64).log10().floor()
     for magnitude in magnitudes.drop_nulls().unique(maintain_order=True):
         rows = (magnitudes == magnitude).fill_null(value=False)
-        ends = column.filter(rows).cast(pl.Float64)
-        for number in (ends[0], ends.min(), ends.max()):
-            unit = unit_since_1970(float(number))  # type: ignore[arg-type]  # numbers, as is asked above
+        numbers = column.filter(rows).cast(pl.Float64).to_numpy()
+        for number in (numbers[0], numbers.min(), numbers.max()):
+            unit = unit_since_1970(float(number))
             if unit is None:
                 return {}
             first.setdefault(unit, int(rows.arg_max() or 0))
