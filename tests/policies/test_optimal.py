@@ -286,6 +286,28 @@ def test_where_the_simplex_method_cannot_tell_the_interior_point_answers(
     np.testing.assert_allclose(answered, expected, rtol=1e-6, atol=1e-6)
 
 
+def test_a_program_that_follows_the_interior_point_begins_with_the_simplex_method(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hours that are asked about together are each tried by the method that is tried alone."""
+    seen, policy = ticks.view(3, 3, 4, 3, 5, load=0.9), Optimal()
+    asked, clear = [], highspy.Highs.clearSolver
+
+    def seen_again(solver: highspy.Highs) -> Any:
+        asked.append(solver.getModelStatus())
+        return clear(solver)
+
+    monkeypatch.setattr(highspy.Highs, "clearSolver", seen_again)
+    monkeypatch.setattr(simplex, "_SIMPLEX", {**simplex._SIMPLEX, "simplex_iteration_limit": 0})
+    for hour in range(3):
+        policy.plan(ticks.hour(seen, hour, 1))
+    alone = asked.copy()
+    asked.clear()
+    policy.plan(seen)
+    assert asked == alone
+    assert len(alone) > 1
+
+
 def test_an_hour_is_answered_the_same_whatever_was_asked_before() -> None:
     """Equally good answers abound where two workloads and two regions are alike: the same one is taken."""
     seen, policy = ticks.view(11, 24, 4, 2, 5, load=0.7), Optimal(max_violation=0.01)
