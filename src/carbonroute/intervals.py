@@ -71,8 +71,6 @@ def rule_of_three(n: ArrayLike) -> NDArray[np.float64]:
 
     (1 − 3/n)ⁿ < e⁻³ < 0.05: had the share been 3/n, one event at least would have come in 95 % of runs.
 
-    Examples
-    --------
     >>> f"{rule_of_three(33_600):.4%}"
     '0.0089%'
     """
@@ -163,8 +161,6 @@ def mean_interval(total: float, total_of_squares: float, n: int) -> Interval:
 
     Meant for differences between two policies on the same requests: noise common to both cancels.
 
-    Examples
-    --------
     >>> low, high = mean_interval(10.0, 30.0, 10)
     >>> round(low, 4), round(high, 4)
     (-0.0664, 2.0664)

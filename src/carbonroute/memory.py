@@ -19,8 +19,6 @@ def require(needed_bytes: int, source: str, where: str, content: str) -> None:
         Size of the arrays that stay in memory during the run.
     source, where
         The scenario, and the key that determines its size.
-    content
-        The arrays, in words.
 
     Raises
     ------

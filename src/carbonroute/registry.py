@@ -33,8 +33,6 @@ class Found:
 
     Attributes
     ----------
-    member
-        The class.
     digest
         SHA-256 of the file whose code was run for it, in hexadecimal; None where the reference names no file.
     """
@@ -50,8 +48,6 @@ class Registry:
     ----------
     kind
         Noun for a member, in messages.
-    members
-        Built-in members.
     group
         Entry-point group by which installed packages add theirs.
     """

@@ -40,15 +40,7 @@ SchemaVersion = Annotated[int, AfterValidator(_known_schema)]
 
 
 def members(package: str, register: Iterable[str]) -> tuple[type[Any], ...]:
-    """Return the classes of a family: each in a module of its package, named as ``"module:Class"``.
-
-    Parameters
-    ----------
-    package
-        Name of the package.
-    register
-        The names.
-    """
+    """Return the classes of a family: each in a module of its package, named as ``"module:Class"``."""
     named = (entry.partition(":") for entry in register)
     return tuple(getattr(import_module(f"{package}.{module}"), name) for module, _, name in named)
 
@@ -63,11 +55,6 @@ class Spelled:
     """A value that a scenario spells as text, such as ``"interpolate:6h"``: parsed once, dumped as spelled.
 
     It equals its text. A member is a frozen dataclass with ``eq=False, repr=False`` and its own `parse`.
-
-    Attributes
-    ----------
-    text
-        The text.
     """
 
     text: str

@@ -85,12 +85,6 @@ class Frontier:
 
     Attributes
     ----------
-    inputs
-        The scenario.
-    limits
-        Limits on the recommended policy.
-    tried
-        All policies tried, the simplest first.
     choices
         Of all policies that decide alike, the simplest.
     points

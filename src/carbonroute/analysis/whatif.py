@@ -54,12 +54,6 @@ class WhatIf:
 
     Attributes
     ----------
-    inputs
-        The scenario as it is.
-    altered
-        The changes.
-    engine
-        Name of the engine.
     seeds
         Of the replications; both sides have each of them.
     now, then
@@ -111,8 +105,6 @@ def run(  # noqa: PLR0913  one argument per option of the command
     ----------
     source
         A TOML file, or a built-in scenario's name.
-    alterations
-        The changes.
     changes
         Values that hold on both sides, as of `carbonroute.load`.
     engine

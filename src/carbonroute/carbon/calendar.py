@@ -19,8 +19,6 @@ def nearest_year(hours: Integers, first: int, last: int, start: datetime) -> Int
 
     Parameters
     ----------
-    hours
-        Which to look up.
     first, last
         First and last hour of the series.
 

@@ -47,8 +47,6 @@ class Cleaned:
         Measured values of history and horizon, shape (history_hours + hours, R); NaN where there is none.
     reference_g_per_kwh
         Mean before the horizon, shape (R,), or None.
-    report
-        Uses of the rules, and warnings.
     within_hour
         The measured values at steps that are shorter than an hour, where the query asks for them; or None.
     """

@@ -137,8 +137,6 @@ def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = Non
 
     Parameters
     ----------
-    preview
-        The file.
     values
         Its columns of values: one for each zone, where no column names it.
     zone
@@ -337,8 +335,6 @@ class StatedUnit:
 
         Parameters
         ----------
-        table
-            All of it.
         values, words
             Its columns of values, and those of words.
         suffix

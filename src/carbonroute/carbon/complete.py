@@ -25,8 +25,6 @@ class CompleteHours:
     ----------
     start
         The first hour, UTC.
-    zones
-        Names of the columns.
     values
         Shape (H, Z), H ≥ 2. What is no number in the file may be NaN.
     """
@@ -43,8 +41,6 @@ class CompleteHours:
         ----------
         time
             Of each row (UTC, µs).
-        zones
-            Their names.
         value
             The columns, one below the other.
         """

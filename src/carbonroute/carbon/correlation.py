@@ -59,8 +59,6 @@ def weather_factors(
 
     Parameters
     ----------
-    stated, laws
-        Of the n grids.
     daily_means
         Correlation of daily means, season included, shape (n, n), symmetric; NaN where none is stated.
     least

@@ -183,8 +183,6 @@ class EiaFuelMix(CsvSource):
         ----------
         table
             A row per time and zone, and a column per fuel; times are starts of intervals.
-        place
-            Of every row, in messages.
         file_name, query
             As of `parse_table`.
         """

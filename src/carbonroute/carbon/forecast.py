@@ -131,8 +131,6 @@ class Forecast(Spec):
 
         Parameters
         ----------
-        query
-            Zones and horizon.
         age_hours
             Hours from an issue's time until it can be used, at least 0.
 

@@ -54,8 +54,6 @@ def filled(values: Array, rule: Filling, max_hours: int) -> Array:
         ``"interpolate"``: linear in time between the values on either side. ``"previous-day"``: the value at
         the same hour of the last day before the gap, as it was measured; a gap longer than a day takes that
         day again and again.
-    max_hours
-        Longest gap to fill.
     """
     runs = runs_of(np.isnan(values))
     inner = (runs.length <= max_hours) & (runs.begin > 0) & (runs.begin + runs.length < len(values))

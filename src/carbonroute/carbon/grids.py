@@ -281,8 +281,6 @@ def ar1(draws: Array, phi: Array, start: int) -> Array:
         Standard normals, shape (time, …).
     phi
         Correlation from one time to the next, of a shape that broadcasts to (…).
-    start
-        Index in time.
     """
     # Formula ar1.
     fresh = np.sqrt(1 - phi**2) * draws

@@ -64,8 +64,6 @@ def located(names: Sequence[str], query: Query) -> dict[str, DataFile]:
     ----------
     names
         As the scenario has them, relative to the query's folder.
-    query
-        Regions and zones.
 
     Raises
     ------

@@ -69,8 +69,6 @@ class GapRule(Spelled):
     ----------
     filling
         Where the values come from; None if gaps are refused.
-    max_hours
-        The longest gap that is filled.
     """
 
     filling: Filling | None = None

@@ -251,8 +251,6 @@ class Signal:
     measured_g_per_kwh
         Measured values of the history and the horizon, by the hour, which a router could have seen, shape
         (history_hours + hours, R); NaN where the source has none, or cleaning removed or filled it.
-    accounting
-        What the numbers count.
     source
         Where they come from, with licence or attribution.
     files

@@ -64,8 +64,6 @@ def gpus() -> Mapping[str, Gpu]:
 def gpu(name: str) -> Gpu | None:
     """Return the GPU of a key, whatever its case and with spaces or hyphens, or None.
 
-    Examples
-    --------
     >>> gpu("H100 SXM").dense_tflops
     989.4
     """
@@ -75,8 +73,6 @@ def gpu(name: str) -> Gpu | None:
 def search_gpus(text: str = "") -> list[Gpu]:
     """Return the GPUs with all words of a text in key or name, whatever its case.
 
-    Examples
-    --------
     >>> [each.gpu for each in search_gpus("a100 pcie")]
     ['a100-80gb-pcie']
     """

@@ -85,8 +85,6 @@ def language_models() -> Mapping[str, LanguageModel]:
 def language_model(name: str) -> LanguageModel | None:
     """Return the language model of a key, whatever its case and with spaces or hyphens, or None.
 
-    Examples
-    --------
     >>> language_model("Llama 3.1 8B").kv_values_per_token
     65536
     """
@@ -96,8 +94,6 @@ def language_model(name: str) -> LanguageModel | None:
 def search_language_models(text: str = "") -> list[LanguageModel]:
     """Return the language models with all words of a text in key or name, whatever its case.
 
-    Examples
-    --------
     >>> [each.model for each in search_language_models("meta 70b")]
     ['llama-3.1-70b', 'llama-3.3-70b']
     """

@@ -20,8 +20,6 @@ class Model:
     ----------
     model, full_name
         Short name, and the name of its weights.
-    task
-        Requests that it was measured with.
     gpu, num_gpus, max_num_seqs
         Hardware, and requests that may run at once.
     answer_tokens
@@ -68,8 +66,6 @@ def models() -> Mapping[str, Model]:
 def model(name: str) -> Model | None:
     """Return the model of a short name, whatever its case, or None.
 
-    Examples
-    --------
     >>> model("Llama-3.1-70B").full_name
     'meta-llama/Llama-3.1-70B-Instruct'
     """

@@ -110,8 +110,6 @@ def _region(row: Mapping[str, str]) -> CloudRegion:
 def cloud_region(key: str) -> CloudRegion | None:
     """Return the region of an id, or None.
 
-    Examples
-    --------
     >>> cloud_region("aws:eu-west-1").place
     'Dublin'
     """
@@ -150,8 +148,6 @@ def _searched(region: CloudRegion) -> str:
 def nearest(text: str, provider: str | None = None) -> list[str]:
     """Return the ids of regions whose id, name or place a text resembles, the most similar first.
 
-    Examples
-    --------
     >>> nearest("eu-wst-1")[0], nearest("aws:eu_west_1")[0], nearest("Dubln")
     ('aws:eu-west-1', 'aws:eu-west-1', ['aws:eu-west-1', 'azure:northeurope'])
     """

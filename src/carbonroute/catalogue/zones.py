@@ -74,8 +74,6 @@ class Zone:
         Of the figures; what they count.
     mean_g_per_kwh
         Annual mean.
-    annual_means
-        Annual means by year.
     annual_2024_other_release
         Mean of 2024 in another release of the same provider: how firm the level is.
     statistics

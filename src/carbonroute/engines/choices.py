@@ -71,8 +71,6 @@ def plan(dispatcher: Dispatcher, of: Requests, kept: dict[int, Answer], most: in
         The policy; see `Dispatcher.ask`.
     of
         Hour, origin and workload of each cell.
-    most
-        How many questions are worth asking.
 
     Returns
     -------
@@ -111,13 +109,6 @@ class Plans:
 
     The next block has most of these cells again. Where an hour has more requests than a block, hours to come
     are planned for as well, so that a policy is asked seldom and about many cells at once.
-
-    Parameters
-    ----------
-    dispatchers
-        Of the policies.
-    hours
-        Of the horizon.
 
     Attributes
     ----------

@@ -35,17 +35,7 @@ _FIRST = Requests(*np.zeros((3, 1), dtype=np.intp))
 
 
 class Conditioning(ABC):
-    """Base of the family.
-
-    Parameters
-    ----------
-    dispatcher
-        The policy.
-    site
-        The true facts of the regions.
-    span
-        The service times of their laws.
-    """
+    """Base of the family."""
 
     #: The variable that the ends of segments are values of.
     by: ClassVar[By] = "service"

@@ -98,8 +98,6 @@ class Counting:
 
         Parameters
         ----------
-        block
-            n requests.
         regions
             Of each cell, shape (C, L), or each request, shape (n, L); −1 is none.
         """

@@ -63,8 +63,6 @@ class Block:
         The requests in the order of arrival, shape (n,).
     order
         The place of each sorted request in that order, shape (n,).
-    cells
-        The distinct cells.
     limits
         Where each workload's requests begin, and the end, shape (W + 1,).
     service_ms
@@ -117,8 +115,6 @@ def tokens_energy_j(energy: Energy | None, tokens: Array, limits: Index) -> Arra
 
     Parameters
     ----------
-    energy
-        Of the workloads.
     tokens
         Prompt and answer tokens of each request, shape (2, n).
     limits

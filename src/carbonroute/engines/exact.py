@@ -146,8 +146,6 @@ def routed(
 
     Parameters
     ----------
-    conditioning
-        Of the policy.
     carbon_g_per_kwh
         Carbon intensity, shape (H, R).
     expected
@@ -224,8 +222,6 @@ class _Gathered:
 
     Attributes
     ----------
-    groups
-        Each of them once.
     requests, carbon, carbon_square
         Number of requests of which they are a segment, and sums of their carbon intensity and of its square.
     """

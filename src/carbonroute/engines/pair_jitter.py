@@ -60,8 +60,6 @@ class _Sets:
         A request of each set, shapes (S,) and (S, R).
     count
         Parts of each set, shape (S,).
-    parts
-        The parts, set by set.
     """
 
     service_ms: Array

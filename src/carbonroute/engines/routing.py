@@ -101,8 +101,6 @@ class Dispatcher:
 
         Parameters
         ----------
-        block
-            The requests.
         kept
             See `ask`.
 
@@ -168,13 +166,6 @@ class Dispatcher:
 
     def ask_with(self, others: Sequence[Dispatcher], of: Requests) -> list[Answer]:
         """Ask several policies that are shown the same, this one first; see `shown`.
-
-        Parameters
-        ----------
-        others
-            The other policies.
-        of
-            Which cells.
 
         Returns
         -------

@@ -31,14 +31,10 @@ def tally(
 
     Parameters
     ----------
-    dispatchers
-        Of the policies.
     site, carbon_g_per_kwh
         The true facts of the regions, and their carbon intensities, shape (H, R).
     baseline
         Index of the policy that all are compared with request by request, or None.
-    blocks
-        The requests.
 
     Returns
     -------
@@ -126,8 +122,6 @@ class Tally:
 
     Parameters
     ----------
-    dispatcher
-        Of the policy.
     site, carbon_g_per_kwh
         The true facts of the regions, and their carbon intensities, shape (H, R).
     kept

@@ -116,8 +116,6 @@ def segments(workload: Index, breaks: Array, span: Span, chosen: Chosen) -> Segm
         Values where the choice may change, shape (n, K), in any order; NaN for none.
     span
         Which values there are.
-    chosen
-        Asks the policy.
     """
     cell, low, high = between(workload, breaks, span)
     region = chosen(cell, inside(low, high, span, workload[cell]))
@@ -183,8 +181,6 @@ def searched(workload: Index, values: Array, chosen: Chosen) -> Array:
         Of each cell, shape (n,).
     values
         Ascending, with which the search begins, shape (W, G).
-    chosen
-        Asks the policy.
 
     Returns
     -------

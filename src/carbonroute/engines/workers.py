@@ -72,8 +72,6 @@ class Chunks:
         The scenario's arrays.
     kept
         Whether every latency is kept.
-    size
-        Blocks in a chunk.
     """
 
     def __init__(self, inputs: Inputs, *, kept: bool, size: int = CHUNK) -> None:
@@ -89,8 +87,6 @@ class Chunks:
 
         Parameters
         ----------
-        chunk
-            Its index.
         step
             Called with the number of requests × policies that were done since.
         """

@@ -24,8 +24,6 @@ def draw_bars(
     ----------
     ax
         An axes of final size, whose rows are set.
-    values, styles
-        One per row.
     digits
         Decimals of the values that are written.
     reach

@@ -51,8 +51,6 @@ class Sheet:
 
     Attributes
     ----------
-    text_pt
-        Size of its text.
     columns
         Columns of a paper that it may span.
     titled

@@ -90,10 +90,6 @@ def records(model: type[AnswerModel], content: object, where: str, file_name: st
 
     Parameters
     ----------
-    model
-        Of one object.
-    content
-        The list.
     where, file_name
         Its place, and the answer's name in messages.
 

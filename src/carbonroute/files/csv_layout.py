@@ -101,8 +101,6 @@ def require_header(lines: Sequence[bytes], file_name: str, layout: CsvLayout = P
     ----------
     lines
         The first lines of the file, below those that are skipped.
-    file_name
-        Its name in messages.
     layout
         Number of the lines that are skipped, and the setting that states it.
 
@@ -234,8 +232,6 @@ def parsed(
         Lines of UTF-8 text, without the end of the last one.
     file_name, first_line
         The file's name in messages, and the number of the first line.
-    parse
-        Makes a table of lines.
     """
     reason = "it makes no row"
     try:
@@ -263,12 +259,6 @@ def check_lines(data: bytes, file_name: str, columns: int, first_line: int, sepa
     ----------
     data
         Lines of UTF-8 text, without the end of the last one.
-    file_name
-        Its name in messages.
-    columns
-        How many fields the header has.
-    first_line
-        Number of the first line.
     separator
         What stands between fields.
     """

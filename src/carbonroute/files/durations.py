@@ -19,13 +19,7 @@ _SECONDS = MappingProxyType({"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Duration(Spelled):
-    """A span of time.
-
-    Attributes
-    ----------
-    minutes
-        Its length.
-    """
+    """A span of time."""
 
     minutes: int = 0
 

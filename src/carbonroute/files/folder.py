@@ -291,8 +291,6 @@ def alone_in(folder: Path, doing: str) -> Iterator[None]:
 
     Parameters
     ----------
-    folder
-        The folder.
     doing
         The work of the process that holds it, for the error's message.
 

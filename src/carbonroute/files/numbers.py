@@ -20,8 +20,6 @@ def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = 
 
     Parameters
     ----------
-    text
-        The column.
     decimal, thousands
         Marks of decimals and of thousands, if other than those of a program; a space or an apostrophe is any
         kind of it. A number that begins with 0 has no thousands: ``0.710`` is none where dots are between

@@ -70,17 +70,7 @@ class _ReadAt(Protocol):
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A Parquet file that is open.
-
-    Attributes
-    ----------
-    file_name
-        Its name in messages.
-    schema
-        Names and types of its columns.
-    rows
-        How many rows it has.
-    """
+    """A Parquet file that is open."""
 
     file_name: str
     schema: pl.Schema
@@ -95,13 +85,6 @@ class ParquetFile:
 
     def require(self, names: Collection[str], total_bytes: float = float("inf")) -> None:
         """Refuse columns that are too large to be decoded.
-
-        Parameters
-        ----------
-        names
-            The columns.
-        total_bytes
-            Limit of all of them together.
 
         Raises
         ------
@@ -160,12 +143,8 @@ class ParquetFile:
 
         Parameters
         ----------
-        names
-            The columns.
         first, rows
             The index of the first row, and how many there are.
-        most_bytes
-            Limit of all texts together.
 
         Raises
         ------

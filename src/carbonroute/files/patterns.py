@@ -27,8 +27,6 @@ def shared_out(pattern: str, choices: Sequence[Mapping[str, str]], folder: Path)
 
     Parameters
     ----------
-    pattern
-        With marks.
     choices
         The word of each mark.
     folder

@@ -79,8 +79,6 @@ class Recognition:
 
     Attributes
     ----------
-    certainty
-        How sure the reader is.
     format
         How the file is laid out, in one word, such as ``"wide"``.
     columns
@@ -130,8 +128,6 @@ class Preview:
         one; further entries that are none are null.
     is_log
         Whether it consists of JSON lines.
-    layout
-        Of a CSV file.
     schema
         Returns the columns of a Parquet file or of JSON lines with their types, those too that are not read.
     """
@@ -292,8 +288,6 @@ def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayo
         The file, and its name in messages.
     kind
         Ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
-    layout
-        Of a CSV file.
 
     Raises
     ------

@@ -28,8 +28,6 @@ class Shape:
     ----------
     columns
         Their types, by name, in order: one, or several that will do.
-    required
-        Columns that have no null.
     key
         Columns every combination of whose values has one row.
     at_least_0

@@ -49,8 +49,6 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
     ----------
     path
         The file: ``.csv``, ``.jsonl``, either with ``.gz``, or ``.parquet``.
-    file_name
-        Its name in messages.
     required_columns
         Names of the columns, by the key that asks for them. In JSON lines they are keys, and the first
         line has them all.
@@ -60,8 +58,6 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
         Where the digest of the file is noted, when all of it has been read.
     kind
         Ending of the names of such files, where the name of this one is another; None: its own.
-    layout
-        Of a CSV file.
 
     Raises
     ------

@@ -45,8 +45,6 @@ def read_json(path: Path, file_name: str, digests: Digests | None = None) -> Any
     ----------
     path
         The file: ``.json`` or ``.json.gz``.
-    file_name
-        Its name in messages.
     digests
         Where the digest of the file is noted.
 

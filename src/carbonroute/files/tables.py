@@ -75,8 +75,6 @@ def read_table(
         Its name in messages.
     digests
         Where the digest of the file is noted.
-    layout
-        Of a CSV file.
 
     Raises
     ------

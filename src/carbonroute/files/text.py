@@ -73,10 +73,6 @@ class InputFile:
 
     Parameters
     ----------
-    file
-        The file itself.
-    file_name
-        Its name in messages.
     digests
         Where the digest of the file is noted.
 

@@ -160,8 +160,6 @@ def to_utc(
     horizon
         Start and end (exclusive) of the hours asked for: local times that a change of clocks makes unclear
         are refused there, and do no harm elsewhere.
-    file_name
-        Its name in messages.
     first_line
         Line of the column's first entry.
     rows

@@ -110,8 +110,6 @@ def is_open(entry: object) -> bool:
 def section(header: str, entries: Mapping[str, Any], comments: Iterable[str] = ()) -> str:
     """Return a section with its keys; an entry of None is left out. Comments stand below.
 
-    Examples
-    --------
     >>> print(section("[carbon]", {"path": "a.csv", "step": None}, ["zones: DE"]))
     [carbon]
     path = "a.csv"

@@ -27,13 +27,6 @@ _SCALAR = re.compile(
 def lines_of(text: str) -> dict[str, int]:
     r"""Return the line of every key, table and member of an array, by its path as faults name it.
 
-    Parameters
-    ----------
-    text
-        A valid TOML document.
-
-    Examples
-    --------
     >>> lines_of('a.b = [1,\n2]\n[[c]]\nd = { "e f" = "x = 1" }')['c[0].d."e f"']
     4
     """

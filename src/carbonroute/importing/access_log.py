@@ -28,8 +28,6 @@ class Layout:
 
     Attributes
     ----------
-    template
-        The layout.
     time, time_of
         Variable of the time stamp, and how it is read.
     status
@@ -38,8 +36,6 @@ class Layout:
         Variable of the request line, ``METHOD PATH PROTOCOL``; or of the path alone.
     service, service_unit
         Variable of the service time, and its unit.
-    region, origin, workload
-        Variables of names.
     further
         Other variables that `time_of` reads.
     patterns

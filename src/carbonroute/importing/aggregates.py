@@ -60,12 +60,8 @@ class LeftOut:
 
     Attributes
     ----------
-    count
-        How many.
     lines
         File and line of the first ones of each file.
-    example
-        Text of one of them.
     """
 
     count: int = 0
@@ -83,8 +79,6 @@ class Row:
         In millionths; None where the row does not say.
     p50_ms, high_ms, z
         Median of the service time, a higher quantile, and the standard-normal score of the latter.
-    power_w
-        Mean power.
     is_counted
         Whether its requests are in the rates; else they weight its quantiles and divide its power alone.
     """
@@ -136,11 +130,6 @@ class TokenSums:
 class Aggregates:
     """Counts, quantiles and sums of requests.
 
-    Parameters
-    ----------
-    settings
-        Settings that the user states.
-
     Attributes
     ----------
     counts
@@ -191,8 +180,6 @@ class Aggregates:
 
         Parameters
         ----------
-        file_name
-            Name of their file.
         table
             A row per request: ``time_us``, null where it cannot be read, or no such column; and as far as
             known ``region``, ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer),

@@ -29,8 +29,6 @@ class Coverage:
         such as the logs of several servers.
     spans
         Start and end of the times that it covers by cell, µs, ascending and apart.
-    requests
-        Their number.
     step_us
         Distance of its rows, µs; None of a log.
     """

@@ -31,16 +31,12 @@ class Import:
 
     Attributes
     ----------
-    files
-        Format by file.
     notes
         How files were read, in sentences.
     aggregates, rates
         Counts, and requests per window.
     services, energies
         By workload.
-    scenario
-        The scenario and its data.
     """
 
     files: Mapping[str, str]
@@ -119,10 +115,6 @@ def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) 
     ----------
     paths
         Files, patterns and folders, in any order.
-    settings
-        Settings that the user states.
-    output
-        Where the scenario will be written.
 
     Raises
     ------

@@ -75,8 +75,6 @@ class RequestLog:
 
     Attributes
     ----------
-    name
-        Of the file.
     arrival_s
         Since the first of them, s, ascending, shape (N,).
     prompt, output
@@ -85,8 +83,6 @@ class RequestLog:
         From arrival to the first and to the last token, ms, shape (N,); NaN where the log does not tell.
     failed
         Requests that failed, and are none of the N.
-    columns
-        Column by role.
     """
 
     name: str
@@ -125,8 +121,6 @@ def read_request_log(path: Path, columns: str = "") -> RequestLog:
 
     Parameters
     ----------
-    path
-        The file.
     columns
         Columns that are named otherwise, such as ``arrival=t0,first=ttft:ms``: of `LOG_ROLES`, with the unit
         behind a colon where the name does not tell it.

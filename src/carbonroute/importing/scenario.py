@@ -99,8 +99,6 @@ def write(
     ----------
     output
         The scenario file; the others stand beside it, and their names begin as its own does.
-    sources
-        The imported files, in words.
     settings, rates, services, energies
         What the user states; requests per window; laws and energies by workload.
     dated

@@ -21,8 +21,6 @@ class Sketch:
     The rounding is of the number's own bits, so that the counts, and all that is worked out from them, do not
     depend on the order of the values.
 
-    Examples
-    --------
     >>> sketch = Sketch()
     >>> sketch.add(np.arange(1.0, 101.0))
     >>> sketch.count, sketch.quantile(0.5), sketch.quantile(0.95)

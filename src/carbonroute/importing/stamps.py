@@ -83,8 +83,6 @@ class Clock:
 
     Parameters
     ----------
-    settings
-        Settings that the user states.
     unit
         Of numbers, where the format states it.
 

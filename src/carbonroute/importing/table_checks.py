@@ -25,10 +25,6 @@ def as_steps(
     ----------
     table
         With ``time_us``.
-    keys
-        Columns that tell its series apart.
-    names
-        Columns of requests.
     settings
         Say what the values are, if the user does.
     file_name
@@ -91,10 +87,6 @@ def sums_of_others(table: pl.DataFrame, kinds: Mapping[Role, str], name: str) ->
     ----------
     table
         With ``time_us``.
-    kinds
-        Columns of regions, origins and workloads.
-    name
-        Column of requests.
     """
     found: dict[Role, str] = {}
     for kind, column in kinds.items():

@@ -106,8 +106,6 @@ def rates(aggregates: Aggregates, source: str) -> Rates:
 
     Parameters
     ----------
-    aggregates
-        The counts.
     source
         What the files are called in messages.
 

@@ -18,8 +18,6 @@ def inspect_file(path: Path, kind: Kind | None = None) -> Inspection:
 
     Parameters
     ----------
-    path
-        The file.
     kind
         Its kind; recognised if not given.
 

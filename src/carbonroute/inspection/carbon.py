@@ -52,8 +52,6 @@ class HourlyValues:
 
     Attributes
     ----------
-    zones
-        Names of the columns.
     start
         First hour, UTC; of synthetic carbon any midnight.
     values
@@ -75,10 +73,6 @@ class Series:
 
     Attributes
     ----------
-    quantities
-        Of all rows.
-    table
-        A row per zone.
     findings
         Faults and oddities, a sentence each.
     hours
@@ -120,8 +114,6 @@ def describe(
     table
         Columns ``file``, ``place``, ``time`` (UTC, null where it could not be read), ``zone``, ``raw`` and
         ``value``: as in `carbonroute.carbon.source.CarbonReadings`.
-    file_name
-        Name of the file in messages.
     in_grams
         Whether values are in g/kWh; else those beyond `MAX_CARBON_G_PER_KWH` count as they are.
     step
@@ -325,8 +317,6 @@ def describe_hours(
 
     Parameters
     ----------
-    hours
-        The values.
     still_hours
         How long a value must stand still to be reported.
     lone

@@ -24,8 +24,6 @@ def level_findings(rows: CarbonRows, g_per_kwh: float = 1.0) -> list[str]:
 
     Parameters
     ----------
-    rows
-        The rows.
     g_per_kwh
         Factor from their unit to g/kWh.
     """

@@ -149,10 +149,6 @@ def describe(
     ----------
     matrix
         Milliseconds, shape (rows, columns), NaN where there is none.
-    rows, columns
-        Their names.
-    file_name
-        Its name in messages.
 
     Raises
     ------

@@ -39,8 +39,6 @@ class Ordered:
 
     Attributes
     ----------
-    count
-        How many there are.
     low, high
         The least and the greatest of them; of none, 0.
     """

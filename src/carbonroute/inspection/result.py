@@ -18,15 +18,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Pictures(Mapping[str, pl.DataFrame]):
-    """Tables of a picture, made when the first of them is asked for.
-
-    Parameters
-    ----------
-    names
-        Their names.
-    make
-        Makes them all.
-    """
+    """Tables of a picture, made when the first of them is asked for."""
 
     def __init__(self, names: Sequence[str], make: Callable[[], Mapping[str, pl.DataFrame]]) -> None:
         self._names = names
@@ -50,8 +42,6 @@ class Inspection:
     ----------
     name
         The file as it was named, or the scenario's section.
-    kind
-        Its kind.
     reading
         How it was read, and the role of its columns.
     quantities

@@ -30,8 +30,6 @@ class Proposed:
 
     Attributes
     ----------
-    key, rule
-        As a scenario spells them.
     effect
         How many values of which zones, and their means before and after.
     """
@@ -108,18 +106,12 @@ def proposals(
 
     Parameters
     ----------
-    rows
-        The rows.
     values
         Their values by the hour, of several for one time the first, shape (H, Z).
-    rules
-        By which they were read.
     duplicates
         Several values for one time.
     lone
         Spikes, shape (H, Z).
-    unfilled_hours
-        The longest gap.
     partial
         Hours that have some of their values, which count as missing.
     """

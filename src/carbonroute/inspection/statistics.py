@@ -36,12 +36,8 @@ class Moments(NamedTuple):
 
     Attributes
     ----------
-    known, mean
-        Their number and mean.
     sd
         Sample standard deviation; NaN for one value.
-    lowest, highest
-        The extremes.
     """
 
     known: Integers
@@ -62,8 +58,6 @@ class Asymmetry(NamedTuple):
 def moments(values: Array) -> Moments:
     """Return the moments of the columns of an array of shape (H, Z), NaN where missing.
 
-    Examples
-    --------
     >>> moments(np.array([[1.0], [3.0], [np.nan]])).mean.tolist()
     [2.0]
     """
@@ -196,8 +190,6 @@ class Windows:
     ----------
     begin_us
         Where a window begins; no time lies before.
-    window_us
-        Their length.
 
     Attributes
     ----------
@@ -255,8 +247,6 @@ class Gaps:
     ----------
     times
         Gives ascending times, µs, piece by piece, the same ones at every call.
-    mean_us
-        Mean of the gaps.
 
     Attributes
     ----------

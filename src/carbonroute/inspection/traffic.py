@@ -229,8 +229,6 @@ class _Clock:
 
     Attributes
     ----------
-    column
-        Where they stand.
     unit
         ``"iso"``, that of numbers since 1970, or None for numbers since any zero in a unit that is not said.
     zone

@@ -48,12 +48,8 @@ class Actuation:
 
     Parameters
     ----------
-    targets
-        As the live file states them.
     names
         Names along the axes of weights.
-    context
-        What targets need to open.
     in_force
         Weights that are taken to be in force where no target tells, shape (O, W, R).
     allowed

@@ -50,8 +50,6 @@ def energy_j(site: Site, measured_j: Array | None = None) -> Array | None:
 
     Parameters
     ----------
-    site
-        Facts of the regions.
     measured_j
         Marginal IT energy of a request as measured, J, shape (W, R); NaN where unknown: the scenario's stands
         there.
@@ -74,8 +72,6 @@ def decided_by_j(site: Site, measured_j: Array) -> tuple[Array, tuple[int, ...]]
 
     Parameters
     ----------
-    site
-        Facts of the regions.
     measured_j
         Marginal IT energy of a request, J, shape (W, R); NaN where unknown.
 

@@ -229,14 +229,8 @@ class LiveSetup:
 
     Attributes
     ----------
-    path
-        The live file.
     settings
         Its table ``[live]``.
-    inputs
-        The scenario with its data.
-    entry, candidate
-        Its policy.
     """
 
     path: Path
@@ -266,8 +260,6 @@ def load_live(path: Path, changes: Mapping[str, object] | None = None, *, code: 
 
     Parameters
     ----------
-    path
-        The live file.
     changes
         Keys of its table ``[live]`` to set otherwise, such as ``{"mode": "shadow"}``.
     code

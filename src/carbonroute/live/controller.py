@@ -68,17 +68,7 @@ class LiveSensing(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """The outer world, as the controller meets it.
-
-    Attributes
-    ----------
-    feed, sensor
-        Carbon, and measurements.
-    actuation
-        What carries weights.
-    journal
-        Where decisions are recorded.
-    """
+    """The outer world, as the controller meets it."""
 
     feed: LiveFeed
     sensor: LiveSensing
@@ -106,8 +96,6 @@ class Snapshot:
         Whether each region takes requests of some workload, shape (R,).
     carbon
         As known, by region.
-    actuators
-        Answers of the targets.
     emissions_g_per_h
         By the present rates and carbon: of the weights in force, and of each baseline; empty where unknown.
     alarms
@@ -176,8 +164,6 @@ def back_to_baseline(setup: LiveSetup, *, anything: bool) -> str:
 
     Parameters
     ----------
-    setup
-        The live file.
     anything
         Whether any region is available.
     """
@@ -191,10 +177,6 @@ class Controller:
 
     Parameters
     ----------
-    setup
-        The live file, and its scenario.
-    loop
-        The control loop of its policy.
     ports
         Carbon, measurements, what carries weights, and the records.
     clock

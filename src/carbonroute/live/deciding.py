@@ -67,8 +67,6 @@ class Deciding:
 
     Parameters
     ----------
-    clock
-        Time.
     interval_s
         How long a decision is waited for, s. A later one is taken at a later tick, unless it is stale.
     in_a_hurry

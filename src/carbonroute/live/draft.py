@@ -51,8 +51,6 @@ def draft(regions: Sequence[Region], policy: str, scenario: str, file: str) -> s
 
     Parameters
     ----------
-    regions
-        The regions of a scenario.
     policy
         The label of the policy that is to run.
     scenario, file

@@ -31,8 +31,6 @@ class FetchError(CarbonrouteError):
 
     Parameters
     ----------
-    problem
-        Kind of the failure.
     detail
         In words, without the query and without headers, which may hold secrets.
     status
@@ -57,12 +55,8 @@ class Request:
 
     Attributes
     ----------
-    url, params, method
-        Address, query, and method.
     headers, auth
         May hold secrets, and are never printed; `auth` is a user and a password.
-    content
-        Body.
     timeout_s
         For all of it, s.
     max_bytes

@@ -39,8 +39,6 @@ class Look:
 
     Attributes
     ----------
-    carbon
-        As known, by region.
     per_s
         Requests per s of each cell, shape (O, W).
     available

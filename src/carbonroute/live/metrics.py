@@ -16,17 +16,7 @@ _PREFIX = "carbonroute"
 
 
 class Metrics:
-    """Gauges of the latest tick, and sums since the start.
-
-    Parameters
-    ----------
-    names
-        Of origins, workloads and regions.
-    mode
-        How the controller runs.
-    registry
-        Where they are registered.
-    """
+    """Gauges of the latest tick, and sums since the start."""
 
     def __init__(self, names: Names, mode: str, registry: CollectorRegistry) -> None:
         from prometheus_client import Counter, Gauge, Histogram, Info

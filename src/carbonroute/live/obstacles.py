@@ -23,8 +23,6 @@ def obstacles(settings: Live, journal: Path) -> Iterator[str]:
     ----------
     settings
         The table ``[live]``.
-    journal
-        Folder of the decision records.
     """
     yield from _unset(settings, "live")
     yield from _of_the_journal(journal)

@@ -18,15 +18,7 @@ _LEAST_FREE = 1e-3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95 % interval; NaN where unknown.
-
-    Attributes
-    ----------
-    value, error
-        The estimate, and its standard error.
-    interval
-        Lower and upper end.
-    """
+    """A value and its 95 % interval; NaN where unknown."""
 
     value: float
     error: float

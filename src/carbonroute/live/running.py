@@ -39,8 +39,6 @@ class Parts:
 
     Attributes
     ----------
-    setup
-        The live file, and its scenario.
     controller, ports
         It, and what it is put together from.
     gauges
@@ -58,8 +56,6 @@ class _Traffic:
 
     Parameters
     ----------
-    setup
-        The live file.
     start
         The calendar at 0 s, UTC.
     """
@@ -141,10 +137,6 @@ def run_ticks(
 
     Parameters
     ----------
-    parts
-        The controller.
-    clock
-        Its clock.
     note
         Takes each snapshot, and its time by the clock that never jumps, s.
     most

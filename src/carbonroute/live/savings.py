@@ -81,8 +81,6 @@ class Savings:
 
     Attributes
     ----------
-    mode
-        Of its decisions.
     first, last
         When it begins and ends, UTC.
     requests
@@ -157,8 +155,6 @@ def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -
 
     Parameters
     ----------
-    journal
-        Folder of the decision records.
     scenario
         Whose carbon source has the final values, or None.
     code

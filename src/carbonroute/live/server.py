@@ -102,15 +102,8 @@ class Server:
 
     Parameters
     ----------
-    app
-        The application.
     listen
         Address and port, such as ``"127.0.0.1:9909"``; port 0 takes a free one.
-
-    Attributes
-    ----------
-    port
-        That it listens on.
 
     Raises
     ------

@@ -23,12 +23,6 @@ def document(setup: LiveSetup, board: Board, account: Account, monotonic_s: floa
 
     Parameters
     ----------
-    setup
-        The live file.
-    board
-        Its latest ticks.
-    account
-        Emissions since the start.
     monotonic_s
         The clock that never jumps, s.
     """

@@ -67,8 +67,6 @@ def sheet_power(tdp_w: float, idle_w: float | None = None, *, gpus: int = 1) -> 
     tdp_w, idle_w
         Thermal design power of one GPU, and its power with weights loaded and no request, W; None assumes
         `IDLE_SHARE`.
-    gpus
-        GPUs of the replica.
 
     Examples
     --------

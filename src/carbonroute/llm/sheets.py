@@ -128,8 +128,6 @@ def step_law(
 
     Parameters
     ----------
-    model, gpu
-        Their figures.
     tensor_parallel
         GPUs of a replica, between which each layer is split.
     attained
@@ -169,8 +167,6 @@ def step_law(
 def weights_gib(model: ModelSheet) -> float:
     """Return the size of a model's weights, GiB, all of its GPUs together.
 
-    Examples
-    --------
     >>> from carbonroute.catalogue import language_model
     >>> round(weights_gib(language_model("gpt-oss-20b")), 1)
     12.8

@@ -33,8 +33,6 @@ class Measure:
         Column of the reduction without limits on capacity, %.
     name, plural
         Name of the quantity in sentences, and whether it is a plural.
-    unit
-        Of the amount.
     sums
         Sums of the amount over the served requests of an outcome, or None where they are not known.
     """

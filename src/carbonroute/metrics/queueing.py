@@ -98,8 +98,6 @@ def notes(outcomes: Sequence[Outcome], *, one_run: bool, bound: bool = False) ->
 
     Parameters
     ----------
-    outcomes
-        One per policy.
     one_run
         Whether there is one seed alone.
     bound

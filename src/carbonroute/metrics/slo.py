@@ -108,8 +108,6 @@ def verdict(row: Row, *, sure: bool | None = None) -> str:
 
     Parameters
     ----------
-    row
-        Of the policy table.
     sure
         Whether the intervals leave no doubt; None without intervals.
     """

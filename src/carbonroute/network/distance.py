@@ -80,8 +80,6 @@ class Places:
 
     Attributes
     ----------
-    names
-        Their names, n of them.
     degrees
         Latitude and longitude, north and east positive, shape (n, 2); NaN where they are not stated.
     continents

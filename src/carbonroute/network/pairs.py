@@ -58,8 +58,6 @@ def pair_columns(
         The table, or its first rows.
     regions
         Names that columns of a matrix have.
-    file_name
-        Its name in messages.
     key
         That of the scenario which states the columns.
 

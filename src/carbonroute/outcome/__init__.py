@@ -40,8 +40,6 @@ class Outcome:
 
     Attributes
     ----------
-    policy
-        Display name.
     clairvoyant
         Whether the policy decided on something that no router can know.
     requests

@@ -31,8 +31,6 @@ class Groups:
 
     Attributes
     ----------
-    workload, origin, region
-        Indices.
     low, high
         Ends of the piece that a group is of all requests of these three.
     """
@@ -83,8 +81,6 @@ class Mixture:
     ----------
     law
         Law of latency without `rtt_ms`.
-    groups
-        Of requests.
     rtt_ms
         Round trip that is added to the law's times, ms, shape (K,).
     requests
@@ -185,8 +181,6 @@ def quantiles(
 
     Parameters
     ----------
-    distributions
-        Of latency.
     share
         Of the requests that stay within the quantile, 0…1.
     workload

@@ -17,8 +17,6 @@ class Paired:
     ----------
     policy
         The other one's display name.
-    requests
-        How many requests both met.
     latency_ms, latency_square_ms2
         Sums of the difference in latency, and of its square.
     carbon_g_per_kwh, carbon_square

@@ -58,8 +58,6 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
 
     Parameters
     ----------
-    folder
-        Where the records are.
     beside
         Folder of the policies that are files of their own.
     code

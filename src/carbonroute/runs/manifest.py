@@ -156,13 +156,7 @@ def read_document(folder: Path, name: str, model: type[_D], remedy: str) -> tupl
 
 
 def seal_of(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's content without its own ``sha256``, whatever the order of its keys.
-
-    Parameters
-    ----------
-    content
-        As it is read from JSON.
-    """
+    """Return the SHA-256 of a manifest without its ``sha256``, whatever the order of its keys."""
     rest = {name: value for name, value in content.items() if name != SEAL}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

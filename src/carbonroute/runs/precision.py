@@ -31,8 +31,6 @@ class Precision:
 
     Attributes
     ----------
-    figure
-        A figure of the policy table.
     half_width
         Of its interval, in the figure's unit.
     """

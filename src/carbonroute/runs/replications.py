@@ -37,8 +37,6 @@ class Replications:
         Of each.
     outcomes
         One per policy; of several, merged.
-    comparison
-        The outcomes of the baselines.
     """
 
     inputs: Inputs

@@ -84,8 +84,6 @@ def draft(name: str, regions: Sequence[CloudRegion], served: Sequence[Model], *,
 
     Parameters
     ----------
-    name
-        Its name.
     regions, served
         Regions that serve, whose surroundings also send the requests; models that are asked for.
     chosen

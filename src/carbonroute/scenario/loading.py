@@ -57,8 +57,6 @@ def examined(
 
     Parameters
     ----------
-    data
-        The tables, with all changes.
     source, folder, written
         Their name in errors, the folder of their paths, and their file.
     code

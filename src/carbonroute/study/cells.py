@@ -30,8 +30,6 @@ class Base:
 
     Attributes
     ----------
-    file
-        The study.
     data
         The tables of its base scenario, as in TOML, with the changes common to all cells.
     source
@@ -114,12 +112,6 @@ class Study:
 
     Attributes
     ----------
-    path
-        Its file.
-    base
-        Its base scenario and settings.
-    axes
-        The axes of its grid.
     cells
         All of them, in the grid's order.
     """
@@ -160,8 +152,6 @@ def read(
 
     Parameters
     ----------
-    path
-        The study file.
     progress
         Called with the number of cells checked, and of all.
     code

@@ -58,8 +58,6 @@ class Value:
 
     Attributes
     ----------
-    label
-        Its name, as text.
     number
         Its number, or None.
     changes
@@ -88,8 +86,6 @@ class Axis:
 
     Attributes
     ----------
-    name
-        Of its column.
     values
         In the order of the file.
     place
@@ -272,8 +268,6 @@ def axes_and_faults(
 
     Parameters
     ----------
-    grid
-        Of the study file.
     variants
         Of the study file, by their numbers there.
     """

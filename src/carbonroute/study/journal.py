@@ -36,14 +36,8 @@ class Record:
 
     Attributes
     ----------
-    cell, digest
-        Which one.
     status
         ``"done"`` or ``"failed"``.
-    attempts
-        How often it was begun.
-    seconds
-        Duration of the last attempt.
     at
         When it was written, seconds since 1970.
     error
@@ -80,8 +74,6 @@ class Journal:
 
     Parameters
     ----------
-    folder
-        Of the study.
     check
         As of `records`.
 

@@ -24,8 +24,6 @@ def in_study(path: Path, faults: Iterable[tuple[str, Fault]]) -> InputError | No
 
     Parameters
     ----------
-    path
-        The study file.
     faults
         Each with the key of the file that it is of.
     """
@@ -46,8 +44,6 @@ class Places:
 
     Attributes
     ----------
-    path
-        The study file.
     source, folder
         The base scenario as the study names it, and the folder of its paths.
     data

@@ -30,10 +30,6 @@ class Progress:
     ----------
     done
         Cells that have ended, in earlier runs too, failed ones included.
-    failed
-        Those that failed.
-    total
-        All cells.
     cells_per_s
         Rate of the latest cells; None before there are two.
     """
@@ -50,8 +46,6 @@ class Status:
 
     Attributes
     ----------
-    name
-        Of the study.
     total, done, failed
         Cells: all; those that have ended, failed ones included; those that failed.
     running

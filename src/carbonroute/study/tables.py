@@ -50,8 +50,6 @@ class StudyTables:
         ``viable`` (whether the mean of violations, of the worst workload where the limit is each workload's,
         is within the limit), ``max_violation_pct``, ``baseline``, ``limit_per``, ``worst_workload`` (of the
         cell where its violations are most).
-    facts
-        The manifest.
     """
 
     results: pl.DataFrame

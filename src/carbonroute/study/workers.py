@@ -25,8 +25,6 @@ class Seat:
 
     Parameters
     ----------
-    open_executor
-        Makes the executor.
     depth
         Gives the number of cells that it takes at a time.
     fatal

@@ -244,8 +244,6 @@ class Log(Spec):
             The key of this log in the scenario.
         dated
             Whether times are those of the calendar.
-        piece_bytes
-            Size of a piece.
 
         Returns
         -------

@@ -59,8 +59,6 @@ class WindowGaps(Spelled):
     filling
         ``"zero"``: nothing came; ``"interpolate"``: linear in time between the neighbours; None if gaps are
         refused.
-    max_minutes
-        The longest gap that is filled.
     """
 
     filling: str | None = None
@@ -89,8 +87,6 @@ class _Part:
 
     Attributes
     ----------
-    file_name
-        In messages.
     columns
         Of its rates.
     rates_per_s

@@ -28,16 +28,8 @@ class TrafficFile:
     ----------
     path
         Relative to the scenario file.
-    form
-        Its form.
-    recognition
-        The roles of its columns.
     time_unit, time_zone, window
         Of its times, and between its rows; None where the settings do not state them.
-    reading
-        Further settings, in words.
-    layout
-        Of a CSV file.
     """
 
     path: str

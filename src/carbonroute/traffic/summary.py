@@ -29,8 +29,6 @@ class LogSummary:
     ----------
     rows, inside
         Of the whole log, and within the horizon.
-    out_of_order
-        Rows earlier than the row before.
     earliest_us, latest_us, previous_us
         Of all rows and of the last one, on the clock of the log.
     reached_us, late_us, late_row

@@ -104,8 +104,6 @@ def account(
 
     Parameters
     ----------
-    energy
-        Energies of one request.
     requests
         Number of requests, shape (O, W, R).
     carbon_sum_g_per_kwh

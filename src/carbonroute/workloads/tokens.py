@@ -104,8 +104,6 @@ class Tokens(Law):
 
         Parameters
         ----------
-        prompt
-            Lengths in tokens.
         share
             Of answers that the estimate is to cover, 0 < share < 1; None for the expected answer.
         """

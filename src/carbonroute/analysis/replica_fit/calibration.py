@@ -46,8 +46,6 @@ class ReplicaFit:
 
     Attributes
     ----------
-    log
-        Name of the file.
     requests, fitted, failed
         Of the log that were served; the first of them, to which the coefficients were fitted; those that
         failed.
@@ -55,16 +53,10 @@ class ReplicaFit:
         Whether the values to begin with are those of data sheets.
     llm
         The calibrated pool, as a scenario spells it.
-    replicas
-        How many served the log.
     coefficients, cache
         As fitted; cache is None where its size was stated.
-    rows
-        Statistics of the times.
     misses
         Groups of requests for which the model does not hold.
-    notes
-        In sentences.
     """
 
     log: str
@@ -114,8 +106,6 @@ def fit_log(
 
     Parameters
     ----------
-    log
-        The requests.
     options
         What is known of the replica, as a scenario's ``llm`` spells it; without model and gpu, the
         coefficients begin with guesses.

@@ -87,8 +87,6 @@ class Problem:
         Of N requests.
     fitted
         How many F of the first ones count; the model serves them all.
-    server
-        To begin with.
     scale
         Of each coefficient, ms: what a multiple of 1 is.
     """
@@ -266,8 +264,6 @@ class _Found:
 
     Attributes
     ----------
-    free
-        The coefficients that were fitted.
     slopes
         By the multiples of all `COEFFICIENTS`, of either half of the moves, shape (2, 3 · F, 5).
     residuals

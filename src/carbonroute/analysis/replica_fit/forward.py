@@ -75,8 +75,6 @@ class Server:
     ----------
     pool
         With the law of data sheets, or another one to begin with.
-    replicas
-        How many.
     """
 
     pool: LlmPool

@@ -73,10 +73,6 @@ class Miss:
 
     Attributes
     ----------
-    group
-        In words.
-    requests
-        How many.
     quantity
         Such as ``"ttft_ms"``.
     measured, model

@@ -201,10 +201,6 @@ def assignment(
 
     Parameters
     ----------
-    cluster
-        Name of the cluster.
-    endpoints
-        Addresses by region.
     parts
         Whole numbers by region. Those of 0 stand by at priority 1; regions that are left out are left out.
 

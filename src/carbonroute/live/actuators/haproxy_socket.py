@@ -26,13 +26,7 @@ _SERVER = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Server(Spelled):
-    """A server of HAProxy's, as ``"backend/server"``.
-
-    Attributes
-    ----------
-    backend, name
-        Its two names.
-    """
+    """A server of HAProxy's, as ``"backend/server"``."""
 
     backend: str = ""
     name: str = ""
@@ -82,8 +76,6 @@ class StatsSocket:
 
     Parameters
     ----------
-    path
-        Of the socket.
     timeout_s
         Time limit for an exchange, s.
     """

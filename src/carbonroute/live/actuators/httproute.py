@@ -261,8 +261,6 @@ def patch_of(
         The route's ``resourceVersion``.
     backends
         The rule's ``backendRefs`` as read.
-    rule
-        Its place in the route.
     weights
         New weights by name; other backends stay.
     """

@@ -51,14 +51,6 @@ def run_program(
 
     Parameters
     ----------
-    command
-        The program and its arguments.
-    question
-        Its standard input.
-    folder
-        Where it runs.
-    env
-        All of its environment variables.
     timeout_s
         Time limit, s.
 

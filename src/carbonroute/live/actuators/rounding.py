@@ -50,8 +50,6 @@ def divided(shares: Mapping[str, float], total: int, trickle: float = 0.0) -> di
     ----------
     shares
         At least 0 each, by name; their sum is above 0.
-    total
-        Sum of the result.
     trickle
         Lowest share. Those below get ``trickle · total``, rounded, at least 1; the others share the rest by
         `largest_remainder`. With 0 there is no lowest share.

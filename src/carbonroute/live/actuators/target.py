@@ -50,8 +50,6 @@ class TargetError(CarbonrouteError):
 
     Parameters
     ----------
-    result
-        Kind of the failure.
     detail
         In words, without secrets.
     """
@@ -121,8 +119,6 @@ class TargetContext:
         Of the live file; relative paths are taken from it.
     regions
         All regions of the scenario, in its order.
-    fetch, clock
-        HTTP and time.
     board
         Where gauges of all targets are registered.
     """
@@ -168,8 +164,6 @@ class Target(Spec, ABC):
 
         Parameters
         ----------
-        regions
-            All regions of the scenario.
         served
             Those that may serve the target's traffic; by default, all.
         """
@@ -186,8 +180,6 @@ class OpenTarget(ABC):
 
     Parameters
     ----------
-    context
-        Folder, regions, HTTP and time.
     timeout_s
         Time limit for one write with its reading back, s.
     trickle

@@ -28,14 +28,8 @@ class Calibration:
     ----------
     evidence
         What it was measured on, in words.
-    rows
-        A table of quantities.
-    changes
-        Values that were set, by path.
     notes
         What the data tell, and what they do not, in sentences.
-    text
-        The scenario, as TOML.
     """
 
     evidence: str
@@ -67,8 +61,6 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
 
     Parameters
     ----------
-    path
-        A journal of decisions.
     scenario
         A built-in scenario's name, or a file.
     output

@@ -15,8 +15,6 @@ class Row:
 
     Attributes
     ----------
-    quantity, unit
-        In words.
     scenario
         Its value in the scenario; NaN where it states none.
     measured
@@ -60,8 +58,6 @@ class Part:
 
     Attributes
     ----------
-    rows
-        Of the table.
     changes
         Values to set in the scenario, by path.
     notes

@@ -91,8 +91,6 @@ class EnergyLog:
 
     Parameters
     ----------
-    regions
-        How many.
     by_workload
         Whether requests are counted by workload: else all of a region's are of one kind.
     """

@@ -47,12 +47,8 @@ class Answers:
 
     Attributes
     ----------
-    vectors
-        By quantity.
     alarms
         What was wrong with the others, in words, and what the server warns of.
-    notes
-        What it says besides.
     reached
         Whether the server answered every query that was sent.
     """
@@ -165,8 +161,6 @@ def measured(
 
     Parameters
     ----------
-    answers, axes, range_s
-        Of the tick.
     pool
         Which pool serves a workload in a region, shape (W, R).
     share

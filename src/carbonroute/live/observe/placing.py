@@ -73,15 +73,7 @@ class Placed:
 
 
 def placed(samples: Sequence[Sample], axes: Sequence[Axis]) -> Placed:
-    """Return the values of series by axes; those that no quantity here can have are left out.
-
-    Parameters
-    ----------
-    samples
-        The series.
-    axes
-        Each with its label.
-    """
+    """Return the values of series by axes; those that no quantity here can have are left out."""
     shape = [len(axis) for axis in axes]
     result = Placed(np.full(shape, np.nan), np.zeros(shape, dtype=bool))
     for sample in samples:

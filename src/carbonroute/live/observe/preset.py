@@ -40,8 +40,6 @@ class TotalTime:
 
     Attributes
     ----------
-    total, count
-        Names of the counters.
     unit
         Of the total.
     """
@@ -62,10 +60,6 @@ class Preset:
 
     Attributes
     ----------
-    requests, prompt_tokens, answer_tokens
-        Counters.
-    running, waiting
-        Gauges.
     service, wait
         Times of requests in service and in the queue.
     energy

@@ -42,8 +42,6 @@ class Sample:
 
     Attributes
     ----------
-    labels
-        Of the series.
     value
         Finite.
     at_s
@@ -61,8 +59,6 @@ class Vector:
 
     Attributes
     ----------
-    samples
-        The values.
     left_out
         How many values were NaN or infinite.
     warnings, infos
@@ -175,10 +171,6 @@ class Prometheus:
 
     Attributes
     ----------
-    url
-        Its address.
-    fetch
-        Sends requests.
     timeout_s
         For each, s.
     headers
@@ -195,8 +187,6 @@ class Prometheus:
 
         Parameters
         ----------
-        query
-            PromQL.
         at_s
             When it is evaluated, s since 1970; without, now by the server's clock.
 

@@ -41,10 +41,6 @@ class LiveSensor:
     ----------
     settings
         The table ``[live.observe]``.
-    site
-        Facts of the regions.
-    names
-        Of origins, workloads and regions.
     traffic
         As expected: it splits counts that name no origin or workload.
     clock, fetch
@@ -249,13 +245,6 @@ class LiveSensor:
 
 class NoSensor:
     """Reads the expected traffic, where nothing is measured: all pools take requests, and nobody waits.
-
-    Parameters
-    ----------
-    site
-        Facts of the regions.
-    traffic
-        As expected.
 
     Attributes
     ----------

@@ -124,8 +124,6 @@ class Piece:
 
     Attributes
     ----------
-    content
-        Of the file.
     end
         End of the last interval that it has, UTC.
     remarks
@@ -139,11 +137,6 @@ class Piece:
 
 class Archive(ABC):
     """A provider's history.
-
-    Parameters
-    ----------
-    options
-        Settings of the provider.
 
     Raises
     ------

@@ -33,8 +33,6 @@ def write(folder: Path, name: str, key: str, points: Mapping[str, Sequence[Point
         Where; the folder is made.
     key
         Whose values they are, and what they count; values of another key are not read.
-    points
-        Values by zone.
 
     Raises
     ------

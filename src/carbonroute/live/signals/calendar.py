@@ -18,8 +18,6 @@ class Calendar:
 
     Parameters
     ----------
-    clock
-        The clocks.
     start
         Moment 0 of `now_s`, UTC.
     """

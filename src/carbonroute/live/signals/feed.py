@@ -69,14 +69,10 @@ class RegionCarbon:
 
     Attributes
     ----------
-    region
-        Its name.
     g_per_kwh
         gCO2e/kWh; None where it is not known.
     source
         Kind and zone of the source, ``"scenario"``, or ``""``.
-    accounting
-        What the value counts.
     observed_at
         Start of a measured value's interval, or when a forecast was made, UTC; None where there is none.
     age_s
@@ -139,8 +135,6 @@ class LiveFeed:
         Regions in the order of the scenario.
     folder
         Where believed values are kept across restarts.
-    clock, fetch
-        Tell the time and send requests.
     start
         Moment 0 of `now_s`, UTC.
     base

@@ -40,10 +40,6 @@ class Gaps:
 
     Attributes
     ----------
-    missing, intervals
-        How many, and of how many.
-    minutes
-        Length of an interval.
     first, last
         Start of the first and of the last that is missing, UTC; None where none is.
     """
@@ -77,8 +73,6 @@ class Fetched:
 
     Attributes
     ----------
-    written
-        Names of new files.
     there
         How many files were there before, of the time that was asked for.
     empty
@@ -128,16 +122,12 @@ def fetch_history(
 
     Parameters
     ----------
-    kind, archive
-        Whose history.
     zones
         The provider's names.
     span
         Start and end, UTC.
     folder
         Where; files of an earlier call are kept, and their times not asked for again.
-    around
-        Sends requests and waits.
     listener
         Is told how far it is, and of requests that are sent again.
 

@@ -39,10 +39,6 @@ def plain_points(source: FileSource, zones: Sequence[str], folder: Path) -> dict
 
     Parameters
     ----------
-    source
-        How it is read.
-    zones
-        That are asked for.
     folder
         What its path is relative to.
     """

@@ -135,8 +135,6 @@ class ProviderContext:
 
     Attributes
     ----------
-    fetch, clock
-        Send requests and tell the time.
     folder
         What paths are relative to.
     """

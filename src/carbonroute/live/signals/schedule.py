@@ -31,12 +31,8 @@ class Turn:
         Of the question; its random numbers hang on it.
     every_s
         Interval, s.
-    seed
-        Of the random numbers.
     due_s
         When it is due, s of the monotonic clock.
-    failures
-        Failures in a row.
     """
 
     name: str

@@ -26,8 +26,6 @@ class Checks:
 
     Attributes
     ----------
-    limits
-        Stated limits.
     max_age
         Age up to which an earlier value says something about a later one.
     reference_g_per_kwh
@@ -73,8 +71,6 @@ class Series:
 
     Attributes
     ----------
-    checks
-        How values are checked.
     points
         Believed values by the start of their interval.
     """
@@ -182,8 +178,6 @@ class Outlook:
 
     Attributes
     ----------
-    checks
-        How values are checked.
     issued_at
         When it was made, UTC.
     points

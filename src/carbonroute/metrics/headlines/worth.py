@@ -43,8 +43,6 @@ class Evidence:
         Outcome of each policy, by label.
     hours
         Simulated hours, of all replications together.
-    horizon_h
-        Hours of the scenario.
     """
 
     policies: pl.DataFrame

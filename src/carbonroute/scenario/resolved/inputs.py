@@ -38,10 +38,6 @@ class Candidate:
 
     Attributes
     ----------
-    label
-        Display name.
-    policy
-        The policy itself.
     information
         How old and how complete its knowledge is, and its estimate of service times.
     knowledge
@@ -155,8 +151,6 @@ class Inputs:
 
     Attributes
     ----------
-    scenario
-        Where all of it comes from.
     origin_share, workload_share
         Probabilities, shapes (O,) and (W,).
     slo_ms
@@ -168,18 +162,12 @@ class Inputs:
     forecast
         From the least age of a forecast, hours, to its values, shape (H, R), and the counts of rows left out;
         None where the scenario has no forecasts.
-    arrivals
-        The requests.
     laws
         Laws of service time, with the values of their files.
     energy
         Energy of a request in each region, or None where the scenario states no energies.
-    jitter
-        Law of the network jitter.
     capacity
         Pools of servers of the regions: no limits where the scenario states none.
-    candidates
-        The policies to compare.
     baseline
         Index of the one that others are held against request by request, or None.
     allowed
@@ -190,8 +178,6 @@ class Inputs:
         Of the bytes read: of every file that was needed, and of the policies' code.
     notes
         Assumptions made, and values left out or filled, one line each.
-    site
-        The facts that a router knows.
     """
 
     scenario: Scenario

@@ -66,8 +66,6 @@ def llm_pool(llm: Llm, source: str, folder: Path) -> LlmPool:
 
     Parameters
     ----------
-    llm
-        As the file spells it.
     source, folder
         Name of the file in messages, and the folder of its paths.
 
@@ -293,14 +291,10 @@ def with_replicas(
     ----------
     capacity
         Without them.
-    scenario
-        With the SLOs.
     per_s
         Expected requests of each workload, shape (W,).
     laws
         Of service time, which state the lengths.
-    llm
-        The pools by index.
     """
     lengths = np.array([_lengths(law) for law in laws]).T
     limits = [

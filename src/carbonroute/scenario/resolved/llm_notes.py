@@ -28,8 +28,6 @@ def llm_notes(
 
     Parameters
     ----------
-    scenario, capacity
-        The scenario, and its pools.
     laws
         Of service time, which state the lengths.
     rtt_ms

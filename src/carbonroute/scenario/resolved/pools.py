@@ -32,8 +32,6 @@ def serving(pools: Sequence[Sequence[Pool]], workloads: Sequence[str]) -> Index:
     ----------
     pools
         Those of each region; they are numbered region after region.
-    workloads
-        Ids.
     """
     columns, before = [], 0
     for own in pools:

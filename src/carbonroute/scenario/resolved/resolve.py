@@ -190,14 +190,8 @@ def data_faults(
 
     Parameters
     ----------
-    sections
-        Its valid sections.
-    data
-        Its tables as they were written.
     mended
         The tables of the valid sections. Of what is not in them, the files must be there.
-    folder
-        Folder of its paths.
     known
         Places of faults that were found already.
     """

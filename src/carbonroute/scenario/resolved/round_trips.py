@@ -38,8 +38,6 @@ class RoundTrips:
     ----------
     rtt_ms
         Round-trip times, shape (O, R).
-    jitter
-        Law of the jitter.
     estimated
         Pairs of origin and region whose time was estimated by distance alone.
     by_continents
@@ -81,8 +79,6 @@ def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrip
 
     Parameters
     ----------
-    scenario
-        The scenario.
     digests
         Where the digest of every file that is read is noted.
 

@@ -48,14 +48,10 @@ def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) ->
 
     Parameters
     ----------
-    data
-        Tables as TOML gives them.
     changes
         Values by path. A missing table is made; a member of a list is named by its number from 0, or by its
         name, id, label or use, in brackets. A policy's use names all entries that use it:
         ``policies[hybrid].alpha``.
-    source
-        Name of the scenario in errors.
 
     Raises
     ------

@@ -85,12 +85,6 @@ def validated(
 
     Parameters
     ----------
-    model
-        The model.
-    data
-        Tables as TOML gives them.
-    source
-        Their name in errors.
     folder
         Folder that paths in them are relative to.
     code

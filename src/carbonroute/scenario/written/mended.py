@@ -91,8 +91,6 @@ def mended(data: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[dict[st
     ----------
     data
         The tables of the file, faults included.
-    context
-        Of their validation.
 
     Returns
     -------

@@ -33,8 +33,6 @@ class Kind:
     ----------
     name
         In words, such as ``"a scenario"``.
-    remedy
-        The command that takes it.
     is_folder
         Whether it is a folder.
     """

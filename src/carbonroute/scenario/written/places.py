@@ -48,8 +48,6 @@ class Written:
         ----------
         error
             Its source is the file, a section of the scenario, or another file.
-        name
-            Of the scenario, as a source.
         """
         if self.path is None:
             return error
