@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from carbonroute.carbon.formats import PublishedFormat, Suggestion, of_json, usual_step
+from carbonroute.carbon.formats import ForecastFormat, Suggestion, of_json, usual_step
 from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
@@ -54,7 +54,7 @@ class _Forecast(AnswerModel):
     data: list[Any] = Field(alias="forecastData")
 
 
-class CarbonAwareSdk(PublishedFormat):
+class CarbonAwareSdk(ForecastFormat):
     """Emissions data of the Carbon Aware SDK: its answers, or its JSON data source.
 
     A list of objects with ``location``, ``time``, ``rating`` in g/kWh and ``duration``, spelt so or with a
@@ -117,16 +117,11 @@ class CarbonAwareSdk(PublishedFormat):
             flagged={"unknown": "ratings of -1, taken as missing"},
         )
 
-    def parse_forecasts(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
+    def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
         """Return the values of an answer of ``/emissions/forecasts/current``, and when it was made, UTC.
 
         Of several locations, the earliest time counts; those without values are left out. Values of −1 are
         missing.
-
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read.
         """
         forecasts = records(_Forecast, content, "", file_name)
         tables = []

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from carbonroute.carbon.columns import column_named, placed_by_line
-from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
+from carbonroute.carbon.formats import ForecastFormat, Suggestion, labelled, of_json, usual_step
 from carbonroute.carbon.signal import Accounting, Query
 from carbonroute.carbon.source import CarbonReadings, CsvSource
 from carbonroute.errors import Fault, InputError
@@ -58,7 +58,7 @@ class _ForecastAnswer(_ZoneAnswer):
     emission_factors: str | None = Field(default=None, alias="emissionFactorType")
 
 
-class ElectricityMaps(CsvSource, PublishedFormat):
+class ElectricityMaps(CsvSource, ForecastFormat):
     """History of a zone: an export of the data portal (CSV, also ``.gz``) or an answer of the interface.
 
     Of the interface, JSON of ``/carbon-intensity/`` ``latest``, ``history`` and ``past-range`` is read.
@@ -143,13 +143,7 @@ class ElectricityMaps(CsvSource, PublishedFormat):
         return self._readings(table.with_columns(estimated=estimated))
 
     def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
-        """Return the values of an answer of ``/carbon-intensity/forecast``, and when it was made, UTC.
-
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read.
-        """
+        """Return the values of an answer of ``/carbon-intensity/forecast``, and when it was made, UTC."""
         answer = validated(_ForecastAnswer, content, file_name)
         self._require_scope([answer.emission_factors], "", file_name)
         key = "data" if "data" in content else "forecast"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 import polars as pl
@@ -12,7 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from carbonroute.carbon.rules import step_of
 from carbonroute.carbon.signal import Accounting, Query
-from carbonroute.carbon.source import FileSource, Survey
+from carbonroute.carbon.source import CarbonReadings, FileSource, Survey
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
@@ -109,6 +110,20 @@ class PublishedFormat(FileSource):
             source.labels,
             source.step,
         )
+
+
+class ForecastFormat(PublishedFormat):
+    """A format of an interface that answers forecasts too."""
+
+    @abstractmethod
+    def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime | None]:
+        """Return the values of an answer of forecasts, and when they were made, UTC; None: it does not say.
+
+        Raises
+        ------
+        InputError
+            With the place of every part that cannot be read, or differs from the settings.
+        """
 
 
 def labelled(stated: Accounting, known: Accounting) -> Accounting:

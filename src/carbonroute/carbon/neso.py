@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json
+from carbonroute.carbon.formats import ForecastFormat, Suggestion, labelled, of_json
 from carbonroute.carbon.paths import Name
 from carbonroute.carbon.rules import Step
 from carbonroute.carbon.signal import Accounting
@@ -32,7 +32,7 @@ class _NationalHistory(AnswerModel):
     data: list[Any]
 
 
-class Neso(PublishedFormat):
+class Neso(ForecastFormat):
     """National history of Great Britain: ``/intensity/{from}/{to}`` of api.carbonintensity.org.uk, as JSON.
 
     The numbers are CO2 of generation alone, imports and losses included, per kWh used (*Carbon Intensity
@@ -101,20 +101,14 @@ class Neso(PublishedFormat):
             flagged={"forecast": "forecasts in place of missing values"},
         )
 
-    def parse_forecast(self, content: Any, file_name: str) -> CarbonReadings:
-        """Return the forecasts of an answer, such as of ``/intensity/{from}/fw24h``.
-
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read.
-        """
+    def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, None]:
+        """Return the forecasts of an answer, such as of ``/intensity/{from}/fw24h``."""
         answer = validated(_NationalHistory, content, file_name)
         rows = records(_HalfHour, answer.data, "data", file_name)
         self._check_step(rows, file_name)
         value = [intensity.forecast for intensity in rows["intensity"]]
         table = of_json(file_name, "data[{}].intensity", rows["start"], self.zone, value)
-        return CarbonReadings(table, labelled(self.accounting, self.labels))
+        return CarbonReadings(table, labelled(self.accounting, self.labels)), None
 
     def _check_step(self, rows: dict[str, list[Any]], file_name: str) -> None:
         remedy = f"step = {self.step!r} is expected"

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import model_validator
 
 from carbonroute.carbon.columns import column_named, placed_by_line
-from carbonroute.carbon.formats import PublishedFormat, Suggestion, labelled, of_json, usual_step
+from carbonroute.carbon.formats import ForecastFormat, Suggestion, labelled, of_json, usual_step
 from carbonroute.carbon.paths import ZONE, Name, only_zone
 from carbonroute.carbon.rules import Step, step_of
 from carbonroute.carbon.signal import Accounting, Query
@@ -56,7 +56,7 @@ class _Forecast(AnswerModel):
     data: list[Any]
 
 
-class WattTime(CsvSource, PublishedFormat):
+class WattTime(CsvSource, ForecastFormat):
     """History from WattTime's version 3: ``/v3/historical`` as JSON, or CSV of ``point_time`` and ``value``.
 
     The marginal signal (co2_moer) is the rate of the generators that answer a change of load, inside the
@@ -146,13 +146,7 @@ class WattTime(CsvSource, PublishedFormat):
         return self._readings(table, len(answer.meta.warnings or ()))
 
     def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
-        """Return the values of an answer of ``/v3/forecast`` in g/kWh, and when it was made, UTC.
-
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read, or differs from the settings.
-        """
+        """Return the values of an answer of ``/v3/forecast`` in g/kWh, and when it was made, UTC."""
         answer = validated(_Forecast, content, file_name)
         self._require_settings(answer.meta, file_name)
         rows = records(_Point, answer.data, "data", file_name)

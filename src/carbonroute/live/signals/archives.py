@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from carbonroute.carbon import Accounting
-from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.eia_fuel_mix import generation_of
-from carbonroute.carbon.electricity_maps import ElectricityMaps
 from carbonroute.carbon.entsoe import generation
-from carbonroute.carbon.neso import Neso
 from carbonroute.carbon.rules import Step
 from carbonroute.carbon.source import CarbonReadings
-from carbonroute.carbon.watttime import WattTime
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.answers import as_instant, remarks
@@ -33,19 +29,16 @@ from carbonroute.live.signals.electricity_maps import LiveElectricityMaps
 from carbonroute.live.signals.entsoe import generation_request, with_token
 from carbonroute.live.signals.neso import LiveNeso
 from carbonroute.live.signals.prometheus import LivePrometheus
-from carbonroute.live.signals.provider import Provider, ProviderContext, Session, content_of, utc
+from carbonroute.live.signals.provider import (
+    FormatProvider,
+    Provider,
+    ProviderContext,
+    Session,
+    content_of,
+    utc,
+)
 from carbonroute.live.signals.watttime import LiveWattTime
 from carbonroute.units import G_PER_KWH, CarbonUnit
-
-#: Carbon sources of scenarios by the kind that their keys state.
-_SOURCES: Mapping[str, type[ElectricityMaps | WattTime | Neso | CarbonAwareSdk]] = MappingProxyType(
-    {
-        "electricity-maps": ElectricityMaps,
-        "watttime": WattTime,
-        "neso": Neso,
-        "carbon-aware-sdk": CarbonAwareSdk,
-    }
-)
 
 Kind = Literal[
     "electricity-maps", "watttime", "neso", "eia", "entsoe", "carbon-aware-sdk", "prometheus"
@@ -213,12 +206,8 @@ class Archive(ABC):
             return None
         readings = self.read(content, name)
         if readings is not None:
-            others = set(readings.table["zone"].drop_nulls()) - {zone}
-            if others:
-                remedy = "check the zone's name at the provider"
-                raise InputError(
-                    name, [Fault("zone", f"the answer is of {', '.join(sorted(others))}", remedy)]
-                )
+            zones = readings.table["zone"].drop_nulls()
+            _require_only(zone, zones, name, "zone", "check the zone's name at the provider")
         begins = [self._begin(row, name) for row in rows]
         kept = [row for row, begin in zip(rows, begins, strict=True) if start <= begin < end]
         if not kept:
@@ -253,38 +242,37 @@ class _OfProvider(Archive):
 class _OfSource(_OfProvider):
     """History whose answers a carbon source of scenarios reads as they are."""
 
-    @abstractmethod
-    def keys(self) -> dict[str, Any]:
-        """Return the keys of ``[carbon]`` that read its files, but `path`."""
+    provider: FormatProvider
 
     def read(self, content: Any, name: str) -> CarbonReadings:
         """Return an answer's readings."""
-        keys = self.keys()
-        return _SOURCES[keys["kind"]].spelled(path="answer.json", **keys).parse_answer(content, name)
+        return self.provider.reader.parse_answer(content, name)
 
 
 class ElectricityMapsArchive(_OfSource):
     """Electricity Maps: ``/carbon-intensity/past-range``, ten days at a time."""
 
+    provider: LiveElectricityMaps
     longest = timedelta(days=10)
 
     def __init__(self, options: Options) -> None:
         options.needed("token_env")
         known = options.only("token_env", "base_url", "version", "scope", kind="electricity-maps")
-        self._maps = self.provider = LiveElectricityMaps.spelled(**known)
+        self.provider = LiveElectricityMaps.spelled(**known)
 
     def request(self, zone: str, start: datetime, end: datetime) -> Request:
         """Return the request of an hourly range."""
-        return self._maps.request("past-range", {"zone": zone, "start": utc(start), "end": utc(end)})
+        return self.provider.request("past-range", {"zone": zone, "start": utc(start), "end": utc(end)})
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
-        return {"kind": "electricity-maps", "scope": self._maps.scope}
+        return {"kind": "electricity-maps", "scope": self.provider.scope}
 
 
 class WattTimeArchive(_OfSource):
     """WattTime: ``/v3/historical``, 32 days at a time."""
 
+    provider: LiveWattTime
     longest = timedelta(days=32)
     time = "point_time"
     per_minute = 300
@@ -293,48 +281,44 @@ class WattTimeArchive(_OfSource):
     def __init__(self, options: Options) -> None:
         options.needed("username_env", "password_env")
         names = "username_env", "password_env", "base_url", "signal_type"
-        self._watttime = self.provider = LiveWattTime.spelled(**options.only(*names, kind="watttime"))
+        self.provider = LiveWattTime.spelled(**options.only(*names, kind="watttime"))
 
     def request(self, zone: str, start: datetime, end: datetime) -> Request:
         """Return the request of a range, whose both ends are included."""
-        return self._watttime.request("historical", zone, {"start": utc(start), "end": utc(end - self.step)})
+        return self.provider.request("historical", zone, {"start": utc(start), "end": utc(end - self.step)})
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
-        return {"kind": "watttime", "signal_type": self._watttime.signal_type}
+        return {"kind": "watttime", "signal_type": self.provider.signal_type}
 
 
 class NesoArchive(_OfSource):
     """Great Britain: ``/intensity/{from}/{to}``, 14 days at a time, whose first half-hour is one too many."""
 
+    provider: LiveNeso
     longest = timedelta(days=14)
     time = "from"
     per_minute = 30
     step = timedelta(minutes=30)
 
     def __init__(self, options: Options) -> None:
-        self._neso = self.provider = LiveNeso.spelled(**options.only("base_url", kind="neso"))
+        self.provider = LiveNeso.spelled(**options.only("base_url", kind="neso"))
 
     def request(self, zone: str, start: datetime, end: datetime) -> Request:  # noqa: ARG002  it has one
         """Return the request of a range."""
-        return self._neso.request(f"{utc(start)}/{utc(end)}")
+        return self.provider.request(f"{utc(start)}/{utc(end)}")
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
         return {"kind": "neso"}
 
 
-@dataclass
-class _Types:
-    """Fuels or production types that files have, for the factors to be stated."""
-
-    names: dict[str, None] = field(default_factory=dict)
-
-    def keys(self) -> dict[str, Any]:
-        return {
-            "factors_source": toml.ask("whom to cite for the factors"),
-            "factors_g_per_kwh": dict.fromkeys(self.names, toml.ask("g/kWh")),
-        }
+def _factors(types: Iterable[str]) -> dict[str, Any]:
+    """Return the keys by which the user states the emission factors of fuels or production types."""
+    return {
+        "factors_source": toml.ask("whom to cite for the factors"),
+        "factors_g_per_kwh": dict.fromkeys(types, toml.ask("g/kWh")),
+    }
 
 
 class EiaArchive(Archive):
@@ -350,7 +334,7 @@ class EiaArchive(Archive):
         known = options.only("token_env", "base_url")
         self._key = EnvName.parse(known["token_env"])
         self._base_url = known.get("base_url", "https://api.eia.gov")
-        self._fuels = _Types()
+        self._fuels: dict[str, None] = {}
 
     def session(self, around: ProviderContext) -> Session:
         """Return a session with the key."""
@@ -377,16 +361,12 @@ class EiaArchive(Archive):
     def read(self, content: Any, name: str) -> None:
         """Note the fuels of an answer."""
         table, _ = generation_of(content, name)
-        self._fuels.names |= dict.fromkeys(set(table.columns) - {"period", "respondent"})
+        self._fuels |= dict.fromkeys(set(table.columns) - {"period", "respondent"})
 
     def clipped(self, content: Any, name: str, zone: str, start: datetime, end: datetime) -> Piece | None:
         """Return an answer's hours; of another respondent there are none."""
-        others = {row.get("respondent") for row in _list_at(content, self.rows, name)} - {zone}
-        if others:
-            remedy = "check the respondent's name"
-            raise InputError(
-                name, [Fault("respondent", f"the answer is of {sorted(map(str, others))}", remedy)]
-            )
+        respondents = (row.get("respondent") for row in _list_at(content, self.rows, name))
+        _require_only(zone, respondents, name, "respondent", "check the respondent's name")
         return super().clipped(content, name, zone, start, end)
 
     def _begin(self, row: Any, name: str) -> datetime:
@@ -397,7 +377,7 @@ class EiaArchive(Archive):
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``; the factors are the user's to state."""
         columns = {"time_column": "period", "zone_column": "respondent"}
-        return {"kind": "eia-fuel-mix", **columns, **self._fuels.keys()}
+        return {"kind": "eia-fuel-mix", **columns, **_factors(self._fuels)}
 
 
 class EntsoeArchive(Archive):
@@ -414,7 +394,7 @@ class EntsoeArchive(Archive):
         self._base_url = known.get("base_url", "https://web-api.tp.entsoe.eu")
         self.step = timedelta(minutes=Step.parse(known.get("step", "15min")).minutes)
         self._step = known.get("step", "15min")
-        self._types = _Types()
+        self._types: dict[str, None] = {}
 
     def session(self, around: ProviderContext) -> Session:
         """Return a session with the token."""
@@ -429,13 +409,8 @@ class EntsoeArchive(Archive):
         name = f"{zone}, {utc(start)} to {utc(end)}"
         content = content_of(session(self.request(zone, start, end)), name)
         table = generation(parse_xml(content, name), name)
-        others = set(table["zone"]) - {zone}
-        if others:
-            remedy = "check the area's EIC code"
-            raise InputError(name, [Fault("zone", f"the answer is of {', '.join(sorted(others))}", remedy)])
-        self._types.names |= dict.fromkeys(
-            sorted(set(table.columns) - {"place", "period", "zone", "minutes"})
-        )
+        _require_only(zone, table["zone"], name, "zone", "check the area's EIC code")
+        self._types |= dict.fromkeys(sorted(set(table.columns) - {"place", "period", "zone", "minutes"}))
         last: Any = table["period"].max()
         return Piece(content, min(last + timedelta(minutes=int(table["minutes"][0])), end))
 
@@ -448,12 +423,13 @@ class EntsoeArchive(Archive):
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``; the factors are the user's to state."""
-        return {"kind": "entsoe", "step": self._step, **self._types.keys()}
+        return {"kind": "entsoe", "step": self._step, **_factors(self._types)}
 
 
 class CarbonAwareSdkArchive(_OfSource):
     """A server of the Carbon Aware SDK: ``/emissions/bylocations``, a week at a time."""
 
+    provider: LiveCarbonAwareSdk
     longest = timedelta(days=7)
     rows = ()
     time = "time"
@@ -462,22 +438,23 @@ class CarbonAwareSdkArchive(_OfSource):
         options.needed("base_url", "rate")
         known = options.only("base_url", "step", "rate", kind="carbon-aware-sdk")
         known["accounting"] = {"rate": known.pop("rate")}
-        self._sdk = self.provider = LiveCarbonAwareSdk.spelled(**known)
-        self.step = timedelta(minutes=self._sdk.step.minutes)
+        self.provider = LiveCarbonAwareSdk.spelled(**known)
+        self.step = timedelta(minutes=self.provider.step.minutes)
 
     def request(self, zone: str, start: datetime, end: datetime) -> Request:
         """Return the request of a range."""
-        return self._sdk.request((zone,), start, end)
+        return self.provider.request((zone,), start, end)
 
     def keys(self) -> dict[str, Any]:
         """Return the keys of ``[carbon]``."""
-        rate = self._sdk.accounting.model_dump(exclude_none=True)
-        return {"kind": "carbon-aware-sdk", "step": self._sdk.step.text, "accounting": rate}
+        rate = self.provider.accounting.model_dump(exclude_none=True)
+        return {"kind": "carbon-aware-sdk", "step": self.provider.step.text, "accounting": rate}
 
 
 class PrometheusArchive(_OfProvider):
     """Any range query, as a table of time, zone and carbon intensity."""
 
+    provider: LivePrometheus
     longest = timedelta(days=7)
     ending = ".csv"
     per_minute = 600
@@ -488,24 +465,24 @@ class PrometheusArchive(_OfProvider):
         known = options.only(*names, kind="prometheus")
         self._step = Step.parse(known.pop("step", "1h")).text
         known["accounting"] = {"rate": rate} if (rate := known.pop("rate", None)) else {}
-        self._prometheus = self.provider = LivePrometheus.spelled(**known)
+        self.provider = LivePrometheus.spelled(**known)
         self.step = timedelta(minutes=Step.parse(self._step).minutes)
 
     def request(self, zone: str, start: datetime, end: datetime) -> Request:  # noqa: ARG002  the query has all
         """Return the range query: each value is that of the end of its interval."""
         params = {
-            "query": self._prometheus.query,
+            "query": self.provider.query,
             "start": f"{(start + self.step).timestamp():.0f}",
             "end": f"{end.timestamp():.0f}",
             "step": f"{self.step.total_seconds():.0f}",
         }
-        return Request(f"{self._prometheus.base_url}/api/v1/query_range", params)
+        return Request(f"{self.provider.base_url}/api/v1/query_range", params)
 
     def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
         """Return the values of a zone as CSV."""
         name = f"{zone}, {utc(start)} to {utc(end)}"
         answer = parse_json(content_of(session(self.request(zone, start, end)), name), name)
-        label = self._prometheus.region_label
+        label = self.provider.region_label
         series = [
             each
             for each in _list_at(answer, ("data", "result"), name)
@@ -517,7 +494,7 @@ class PrometheusArchive(_OfProvider):
         lines, last = [], start
         for time_s, text in series[0].get("values", ()) if series else ():
             begin = datetime.fromtimestamp(time_s, UTC) - self.step
-            value = float(text) * G_PER_KWH[self._prometheus.unit]
+            value = float(text) * G_PER_KWH[self.provider.unit]
             if math.isfinite(value) and start <= begin < end:
                 lines.append(f"{utc(begin)},{zone},{value!r}")
                 last = max(last, begin + self.step)
@@ -537,7 +514,7 @@ class PrometheusArchive(_OfProvider):
         """Return the keys of ``[carbon]``."""
         columns = {"time_column": "time", "zone_column": "zone", "value_column": "g_per_kwh"}
         keys = {"kind": "file", "layout": "long", **columns, "unit": "g/kWh", "step": self._step}
-        stated: Accounting = self._prometheus.accounting
+        stated: Accounting = self.provider.accounting
         labels = stated.model_dump(exclude_none=True)
         return keys | ({"accounting": labels} if labels else {})
 
@@ -554,6 +531,13 @@ ARCHIVES: Mapping[Kind, type[Archive]] = MappingProxyType(
         "prometheus": PrometheusArchive,
     }
 )
+
+
+def _require_only(zone: str, found: Iterable[Any], name: str, key: str, remedy: str) -> None:
+    """Refuse an answer of other zones than the one that was asked for."""
+    if others := set(found) - {zone}:
+        problem = f"the answer is of {', '.join(sorted(map(str, others)))}"
+        raise InputError(name, [Fault(key, problem, remedy)])
 
 
 def _list_at(content: Any, place: Sequence[str], name: str) -> list[Any]:

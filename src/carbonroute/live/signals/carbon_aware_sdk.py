@@ -11,14 +11,13 @@ from pydantic import model_validator
 from carbonroute.carbon import Accounting
 from carbonroute.carbon.carbon_aware_sdk import CarbonAwareSdk
 from carbonroute.carbon.rules import Step
-from carbonroute.files.strict_json import parse_json
 from carbonroute.live.http import Request
-from carbonroute.live.signals.provider import BaseUrl, Call, Provider, Reply, points_of, utc
+from carbonroute.live.signals.provider import BaseUrl, Call, FormatProvider, utc
 
 _RECENT = timedelta(hours=3)
 
 
-class LiveCarbonAwareSdk(Provider):
+class LiveCarbonAwareSdk(FormatProvider):
     """A server of the Carbon Aware SDK: ``/emissions/bylocations`` and ``/emissions/forecasts/current``.
 
     A zone is one of its locations, such as ``"eastus"``. A rating of −1 is not known.
@@ -53,12 +52,8 @@ class LiveCarbonAwareSdk(Provider):
         return self
 
     @property
-    def labels(self) -> Accounting:
-        """What the numbers count."""
-        return self.accounting
-
-    @property
-    def _reader(self) -> CarbonAwareSdk:
+    def reader(self) -> CarbonAwareSdk:
+        """The source that reads an answer."""
         return CarbonAwareSdk.spelled(
             kind="carbon-aware-sdk", path="answer.json", step=self.step.text, accounting=self.accounting
         )
@@ -76,12 +71,3 @@ class LiveCarbonAwareSdk(Provider):
         """Return the request for the ratings of some locations."""
         params = {"location": tuple(zones), "time": utc(start), "toTime": utc(end)}
         return Request(f"{self.base_url}/emissions/bylocations", params)
-
-    def parse(self, content: bytes, call: Call) -> Reply:
-        """Return the values of an answer."""
-        name = f"{self.kind} ({call.name})"
-        answer = parse_json(content, name)
-        if call.topic == "forecast":
-            readings, issued_at = self._reader.parse_forecasts(answer, name)
-            return Reply(points_of(readings, self.step.minutes), issued_at)
-        return Reply(points_of(self._reader.parse_answer(answer, name), self.step.minutes))

@@ -7,16 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from carbonroute.carbon import Accounting
 from carbonroute.carbon.electricity_maps import ElectricityMaps
 from carbonroute.files.durations import Duration
-from carbonroute.files.strict_json import parse_json
 from carbonroute.live.http import Request
 from carbonroute.live.secrets import EnvName
-from carbonroute.live.signals.provider import BaseUrl, Call, Provider, Reply, Topic, points_of
+from carbonroute.live.signals.provider import BaseUrl, Call, FormatProvider, Topic
 
 
-class LiveElectricityMaps(Provider):
+class LiveElectricityMaps(FormatProvider):
     """Electricity Maps, ``/carbon-intensity/`` ``latest`` and ``forecast``.
 
     A zone is named as there, such as ``"DE"`` or ``"US-CAL-CISO"``. The caller's own place never stands in
@@ -50,12 +48,8 @@ class LiveElectricityMaps(Provider):
     every: Duration = Duration.parse("15min")
 
     @property
-    def labels(self) -> Accounting:
-        """What the numbers count."""
-        return self._reader.labels
-
-    @property
-    def _reader(self) -> ElectricityMaps:
+    def reader(self) -> ElectricityMaps:
+        """The source that reads an answer."""
         return ElectricityMaps(
             kind="electricity-maps", path=self.kind, scope=self.scope, estimated=self.estimated
         )
@@ -80,11 +74,3 @@ class LiveElectricityMaps(Provider):
     def authorised(self, request: Request) -> Request:
         """Return a request with the token."""
         return replace(request, headers={**request.headers, "auth-token": self.token_env.secret()})
-
-    def parse(self, content: bytes, call: Call) -> Reply:
-        """Return the values of an answer: intervals of an hour that begin at its times."""
-        answer = parse_json(content, f"{self.kind} ({call.name})")
-        if call.topic == "forecast":
-            readings, issued_at = self._reader.parse_forecast(answer, f"{self.kind} ({call.name})")
-            return Reply(points_of(readings, 60), issued_at)
-        return Reply(points_of(self._reader.parse_answer(answer, f"{self.kind} ({call.name})"), 60))

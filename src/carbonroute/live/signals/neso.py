@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
-from carbonroute.carbon import Accounting
 from carbonroute.carbon.neso import Neso
 from carbonroute.files.durations import Duration
-from carbonroute.files.strict_json import parse_json
 from carbonroute.live.http import Request
-from carbonroute.live.signals.provider import BaseUrl, Call, Provider, Reply, points_of, utc
+from carbonroute.live.signals.provider import BaseUrl, Call, FormatProvider, utc
 
 _GB = "GB"
-_STEP_MINUTES = 30.0
 _RECENT = timedelta(hours=26)
 
 
-class LiveNeso(Provider):
+class LiveNeso(FormatProvider):
     """National values of Great Britain: measured ones of the last day, and the forecast of the next.
 
     It serves regions of zone ``"GB"``, and those that `zones` names. When a forecast was made is not said: it
@@ -40,12 +37,8 @@ class LiveNeso(Provider):
     every: Duration = Duration.parse("10min")
 
     @property
-    def labels(self) -> Accounting:
-        """What the numbers count."""
-        return self._reader.labels
-
-    @property
-    def _reader(self) -> Neso:
+    def reader(self) -> Neso:
+        """The source that reads an answer."""
         return Neso(kind="neso", path="answer.json", zone=_GB)
 
     def zone_of(self, region: str, zone: str | None) -> str | None:
@@ -61,11 +54,3 @@ class LiveNeso(Provider):
     def request(self, times: str) -> Request:
         """Return the request of some times."""
         return Request(f"{self.base_url}/intensity/{times}", headers={"Accept": "application/json"})
-
-    def parse(self, content: bytes, call: Call) -> Reply:
-        """Return the half-hours of an answer."""
-        name = f"{self.kind} ({call.name})"
-        answer = parse_json(content, name)
-        if call.topic == "forecast":
-            return Reply(points_of(self._reader.parse_forecast(answer, name), _STEP_MINUTES), call.asked_at)
-        return Reply(points_of(self._reader.parse_answer(answer, name), _STEP_MINUTES))

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator
 
 from carbonroute.carbon import Accounting
+from carbonroute.carbon.formats import ForecastFormat, labelled
 from carbonroute.carbon.source import CarbonReadings
 from carbonroute.errors import Fault, NoDataError
 from carbonroute.files.durations import Duration, above_zero
+from carbonroute.files.strict_json import parse_json
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import Answer, Fetcher, Request
 from carbonroute.spec import Spec
@@ -227,6 +229,29 @@ class Provider(Spec):
         if self.zones:
             return self.zones.get(region)
         return region if self.by_region else zone
+
+
+class FormatProvider(Provider):
+    """A provider whose answers a carbon source of scenarios reads."""
+
+    @property
+    @abstractmethod
+    def reader(self) -> ForecastFormat:
+        """The source that reads an answer."""
+
+    @property
+    def labels(self) -> Accounting:
+        """What the numbers count: as the format says, or as it is stated."""
+        return labelled(self.reader.accounting, self.reader.labels)
+
+    def parse(self, content: bytes, call: Call) -> Reply:
+        """Return the values of an answer."""
+        name = f"{self.kind} ({call.name})"
+        answer, minutes = parse_json(content, name), self.reader.step.minutes
+        if call.topic == "forecast":
+            readings, issued_at = self.reader.parse_forecast(answer, name)
+            return Reply(points_of(readings, minutes), issued_at or call.asked_at)
+        return Reply(points_of(self.reader.parse_answer(answer, name), minutes))
 
 
 def content_of(answer: Answer, name: str) -> bytes:

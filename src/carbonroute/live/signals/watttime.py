@@ -21,21 +21,18 @@ from carbonroute.live.secrets import EnvName, note_secret
 from carbonroute.live.signals.provider import (
     BaseUrl,
     Call,
-    Provider,
+    FormatProvider,
     ProviderContext,
-    Reply,
     Session,
-    points_of,
     utc,
 )
 
-_STEP_MINUTES = 5.0
 #: A token is good for 30 min.
 _RENEWED_AFTER_S = 25 * 60.0
 _RECENT = timedelta(hours=3)
 
 
-class LiveWattTime(Provider):
+class LiveWattTime(FormatProvider):
     """WattTime, ``/v3/forecast``, whose first value is that of now, and ``/v3/historical``.
 
     A zone is one of WattTime's regions, such as ``"CAISO_NORTH"``. Its marginal signal can be truly 0, where
@@ -67,18 +64,14 @@ class LiveWattTime(Provider):
     every: Duration = Duration.parse("5min")
     fresh: Duration = Duration.parse("15min")
 
-    @property
-    def labels(self) -> Accounting:
-        """What the numbers count; whether of combustion alone is the user's to state."""
-        return labelled(self.accounting, self._reader.labels)
-
     @model_validator(mode="after")
     def _labels_agree(self) -> LiveWattTime:
         labelled(self.accounting, WattTime.labels_of(self.signal_type))
         return self
 
     @property
-    def _reader(self) -> WattTime:
+    def reader(self) -> WattTime:
+        """The source that reads an answer."""
         return WattTime(
             kind="watttime", path="answer.json", signal_type=self.signal_type, accounting=self.accounting
         )
@@ -101,15 +94,6 @@ class LiveWattTime(Provider):
         """Return the request of an endpoint about a region."""
         of_all = {"region": zone, "signal_type": self.signal_type}
         return Request(f"{self.base_url}/v3/{endpoint}", {**of_all, **params})
-
-    def parse(self, content: bytes, call: Call) -> Reply:
-        """Return the values of an answer."""
-        name = f"{self.kind} ({call.name})"
-        answer = parse_json(content, name)
-        if call.topic == "forecast":
-            readings, issued_at = self._reader.parse_forecast(answer, name)
-            return Reply(points_of(readings, _STEP_MINUTES), issued_at)
-        return Reply(points_of(self._reader.parse_answer(answer, name), _STEP_MINUTES))
 
 
 class _LoggedIn:
