@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from carbonroute.errors import Fault
-from carbonroute.live.actuators.target import Applied, OpenTarget, Target, TargetContext
+from carbonroute.live.actuators.target import Applied, GaugeBoard, OpenTarget, Target, TargetContext
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge as Metric
@@ -52,12 +51,6 @@ class Gauge(Target):
         return OpenGauge(self, context)
 
 
-@dataclass(frozen=True)
-class _Metrics:
-    share: Metric
-    budget: Metric
-
-
 class OpenGauge(OpenTarget):
     """Gauges in use."""
 
@@ -65,7 +58,7 @@ class OpenGauge(OpenTarget):
         super().__init__(context, settings.timeout_s)
         self._settings = settings
         self._labels = (settings.origin or "", settings.workload or "")
-        self._metrics = _metrics(settings.prefix, context)
+        self._share, self._deferral = _metrics(settings.prefix, context.board)
         self._before: dict[str, float] = {}
 
     def defer(self, budget: float) -> Applied:
@@ -84,7 +77,7 @@ class OpenGauge(OpenTarget):
         """
         if not (math.isfinite(budget) and 0 <= budget <= 1):
             return Applied({}, self._budget(), "rejected", 0.0, "a deferral budget is a number from 0 to 1")
-        self._metrics.budget.labels(*self._labels).set(budget)
+        self._deferral.labels(*self._labels).set(budget)
         held = self._budget()
         result: Literal["ok", "unverified"] = "ok" if held == {"budget": budget} else "unverified"
         return Applied({"budget": budget}, held, result, 0.0)
@@ -95,32 +88,30 @@ class OpenGauge(OpenTarget):
     def _write(self, parts: Mapping[str, float]) -> None:
         self._before = self._read()
         for region in self.context.regions:
-            self._metrics.share.labels(*self._labels, region).set(parts.get(region, 0.0))
+            self._share.labels(*self._labels, region).set(parts.get(region, 0.0))
 
     def _read(self) -> dict[str, float]:
-        return {
-            labels[2]: value for labels, value in _values(self._metrics.share) if labels[:2] == self._labels
-        }
+        return {labels[2]: value for labels, value in _values(self._share) if labels[:2] == self._labels}
 
     def _restore(self) -> None:
         for region in self.context.regions:
             if region in self._before:
-                self._metrics.share.labels(*self._labels, region).set(self._before[region])
+                self._share.labels(*self._labels, region).set(self._before[region])
             else:
-                self._metrics.share.remove(*self._labels, region)
+                self._share.remove(*self._labels, region)
 
     def _budget(self) -> dict[str, float] | None:
-        values = [value for labels, value in _values(self._metrics.budget) if labels == self._labels]
+        values = [value for labels, value in _values(self._deferral) if labels == self._labels]
         return {"budget": values[0]} if values else None
 
 
-def _metrics(prefix: str, context: TargetContext) -> _Metrics:
+def _metrics(prefix: str, board: GaugeBoard) -> tuple[Metric, Metric]:
     """Return the gauges of a prefix: those on the board, or new ones."""
-    known = context.board.gauges.get(prefix)
+    known = board.gauges.get(prefix)
     if known is None:
         from prometheus_client import Gauge as Metric
 
-        registry = context.board.registry
+        registry = board.registry
         known = (
             Metric(
                 f"{prefix}_share",
@@ -135,8 +126,8 @@ def _metrics(prefix: str, context: TargetContext) -> _Metrics:
                 registry=registry,
             ),
         )
-        context.board.gauges[prefix] = known
-    return _Metrics(*known)
+        board.gauges[prefix] = known
+    return known
 
 
 def _values(metric: Metric) -> Iterator[tuple[tuple[str, ...], float]]:
