@@ -151,10 +151,7 @@ class PolicyError(CarbonrouteError):
 class WorkerError(CarbonrouteError):
     """A process that shared the work ended before it was done, or is not fit for it.
 
-    Parameters
-    ----------
-    problem, remedy
-        The problem and its remedy; by default, those of a process that ended.
+    `problem`, `remedy`: the problem and its remedy; by default, those of a process that ended.
     """
 
     def __init__(self, problem: str = "", remedy: str = "") -> None:

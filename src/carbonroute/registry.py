@@ -31,10 +31,8 @@ class UnknownReferenceError(CarbonrouteError):
 class Found:
     """The class that a reference names.
 
-    Attributes
-    ----------
-    digest
-        SHA-256 of the file whose code was run for it, in hexadecimal; None where the reference names no file.
+    `digest`: SHA-256 of the file whose code was run for it, in hexadecimal; None where the reference names no
+    file.
     """
 
     member: type

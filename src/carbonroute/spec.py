@@ -63,10 +63,7 @@ class Spelled:
     def parse(cls, text: str) -> Self:
         """Return the value of a text.
 
-        Raises
-        ------
-        ValueError
-            With the texts that are expected.
+        Raises ValueError with the texts that are expected.
         """
         return cls(text)
 

@@ -68,11 +68,8 @@ class Alterations:
     def read(self, inputs: Inputs) -> Altered:
         """Return what they change in a scenario.
 
-        Raises
-        ------
-        InputError
-            With every fault: names that the scenario does not have, values that cannot be read, or changes
-            that contradict each other.
+        Raises InputError with every fault: names that the scenario does not have, values that cannot be read,
+        or changes that contradict each other.
         """
         reading = _Reading(inputs.scenario)
         if self == Alterations():

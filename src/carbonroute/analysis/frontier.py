@@ -224,13 +224,8 @@ def saved_pct(point: Mapping[str, Any]) -> float | None:
 def on_front(carbon: Array, violations: Array) -> Mask:
     """Return the mask of the Pareto front: points that no other one dominates.
 
-    Parameters
-    ----------
-    carbon, violations
-        Of each point, shape (n,).
+    `carbon`, `violations`: of each point, shape (n,).
 
-    Examples
-    --------
     >>> on_front(np.array([1.0, 2.0, 2.0, 3.0]), np.array([5.0, 5.0, 1.0, 0.0])).tolist()
     [True, False, True, True]
     """

@@ -64,11 +64,8 @@ def cleaned(table: pl.DataFrame, rules: Rules, query: Query, start: datetime, fi
     Checked are the rows of the query's zones: those of the horizon, of the history, of the reference hours
     before it, and up to a year around, by which gaps and spikes are judged; with ``repeat = "year"``, all.
 
-    Raises
-    ------
-    InputError
-        With place and zone: values that are missing beyond the rules, impossible or repeated, and times off
-        the grid.
+    Raises InputError with place and zone: values that are missing beyond the rules, impossible or repeated,
+    and times off the grid.
     """
     rows = placed(table, query.zones, rules, start)
     refusals.require_zones(rows, table, query, file_name)

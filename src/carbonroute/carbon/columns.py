@@ -183,10 +183,7 @@ def column_named(
 ) -> pl.Series:
     """Return the one column that has one of these names, in capitals or not; errors say `where` they stand.
 
-    Raises
-    ------
-    InputError
-        If there is none, or more than one.
+    Raises InputError if there is none, or more than one.
     """
     known = [column for column in table.columns if column.strip().lower() in names]
     if len(known) == 1:

@@ -53,10 +53,7 @@ class CompleteHours:
     def of_rows(cls, time: pl.Series, zone: pl.Series, value: pl.Series) -> CompleteHours | None:
         """Return the values of rows in ascending order, zone by zone or hour by hour; None as `of_columns`.
 
-        Parameters
-        ----------
-        time, zone, value
-            Of each row: time (UTC, µs), zone (an enumeration) and value.
+        `time`, `zone`, `value`: of each row: time (UTC, µs), zone (an enumeration) and value.
         """
         if zone.null_count() or time.null_count() or value.null_count():
             return None

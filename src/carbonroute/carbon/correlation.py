@@ -108,10 +108,7 @@ def nearest_correlation(matrix: Array) -> Array:
     329-343.
     Its eigenvalues are at least `_LEAST_EIGENVALUE`, nearly.
 
-    Parameters
-    ----------
-    matrix
-        Symmetric, shape (n, n).
+    `matrix`: symmetric, shape (n, n).
     """
     near, correction = matrix.copy(), np.zeros_like(matrix)
     for _ in range(_MOST_ROUNDS):

@@ -291,10 +291,7 @@ def generation_of(content: Any, file_name: str) -> tuple[pl.DataFrame, pl.Series
 
     A period is the end of an hour in UTC; the table has its start.
 
-    Raises
-    ------
-    InputError
-        With the place of every part that cannot be read.
+    Raises InputError with the place of every part that cannot be read.
     """
     response = validated(_FuelMixAnswer, content, file_name).response
     where = "response.data"

@@ -139,10 +139,7 @@ class Entsoe(PublishedFormat):
     def parse_document(self, root: Element, file_name: str) -> CarbonReadings:
         """Return the mix's carbon intensity in a document, or in a provider's answer.
 
-        Raises
-        ------
-        InputError
-            If it has no data, or with the place of every part that cannot be read.
+        Raises InputError if it has no data, or with the place of every part that cannot be read.
         """
         table = generation(root, file_name)
         zones = table["zone"].unique(maintain_order=True).to_list()
@@ -163,12 +160,7 @@ def generation(root: Element, file_name: str) -> pl.DataFrame:
     Columns are `place`, `period` (start, UTC), `zone`, `minutes` and one per production type. Rows are
     intervals of a zone.
 
-    Raises
-    ------
-    NoDataError
-        If it has no data.
-    InputError
-        With the place of every part that cannot be read.
+    Raises NoDataError if it has no data; InputError with the place of every part that cannot be read.
     """
     if name_of(root) == "Acknowledgement_MarketDocument":
         text = text_at(root, "Reason", "text") or "no reason is given"

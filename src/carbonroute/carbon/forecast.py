@@ -109,10 +109,7 @@ class Forecast(Spec):
     def files(self, query: Query) -> Mapping[str, Path]:
         """Return the files read, by name.
 
-        Raises
-        ------
-        InputError
-            If no file fits a pattern, or a zone has none.
+        Raises InputError if no file fits a pattern, or a zone has none.
         """
         return {name: file.path for name, file in self._located(query).items()}
 

@@ -70,10 +70,7 @@ class PublishedFormat(FileSource):
     def suggest(cls, content: Any, file_name: str) -> Suggestion:
         """Return settings that read a recognised file, by its content: a table or a JSON value.
 
-        Raises
-        ------
-        InputError
-            If it lacks a part that the settings depend on.
+        Raises InputError if it lacks a part that the settings depend on.
         """
 
     @classmethod
@@ -119,20 +116,14 @@ class ForecastFormat(PublishedFormat):
     def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime | None]:
         """Return the values of an answer of forecasts, and when they were made, UTC; None: it does not say.
 
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read, or differs from the settings.
+        Raises InputError with the place of every part that cannot be read, or differs from the settings.
         """
 
 
 def labelled(stated: Accounting, known: Accounting) -> Accounting:
     """Return the stated labels, completed by the known ones.
 
-    Raises
-    ------
-    ValueError
-        If a stated label contradicts a known one.
+    Raises ValueError if a stated label contradicts a known one.
     """
     labels = known.model_dump(exclude_none=True)
     for name, label in stated.model_dump(exclude_none=True).items():

@@ -18,10 +18,7 @@ Filling = Literal["interpolate", "previous-day"]
 class Runs:
     """Runs of missing hours, ordered by column and time; all shapes (runs,).
 
-    Attributes
-    ----------
-    column, begin, length
-        Where a run is: its column, its first row, and its number of hours.
+    `column`, `begin`, `length`: where a run is: its column, its first row, and its number of hours.
     """
 
     column: Integers

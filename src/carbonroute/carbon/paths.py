@@ -60,15 +60,8 @@ def located(names: Sequence[str], query: Query) -> dict[str, DataFile]:
     A name that a file has is that file. In others, ``*``, ``?`` and ``[…]`` stand for what they do in a
     shell, and ``{zone}`` for each zone of the query. A file that fits several zones is of the longest.
 
-    Parameters
-    ----------
-    names
-        As the scenario has them, relative to the query's folder.
-
-    Raises
-    ------
-    InputError
-        With each pattern, and each zone, that no file fits.
+    `names`: as the scenario has them, relative to the query's folder.
+    Raises InputError with each pattern, and each zone, that no file fits.
     """
     files: dict[str, DataFile] = {}
     faults: list[Fault] = []
@@ -114,10 +107,7 @@ def _of_zones(pattern: str, query: Query) -> tuple[dict[str, DataFile], list[Fau
 def only_zone(query: Query, file_name: str) -> str:
     """Return the zone of a file that names none: the only one that is asked for.
 
-    Raises
-    ------
-    InputError
-        If several zones are.
+    Raises InputError if several zones are.
     """
     zones = list(dict.fromkeys(query.zones))
     if len(zones) > 1:

@@ -52,10 +52,7 @@ def fallen(value: Array, zone: Integers) -> tuple[Mask, Mask]:
     Beside a value are the last one before and the first one after it that are not below `TINY_G_PER_KWH`; at
     an end of its zone, the only one. A zone that is 0 throughout is compared with the other zones.
 
-    Parameters
-    ----------
-    value, zone
-        g/kWh, and the index of each one's zone, by zone and time, shape (n,).
+    `value`, `zone`: g/kWh, and the index of each one's zone, by zone and time, shape (n,).
     """
     low = value < TINY_G_PER_KWH
     if not low.any():

@@ -25,10 +25,8 @@ FINEST_MINUTES = 5
 class Step(Duration):
     """The length of the interval that one value stands for: one that divides a day, from 5 minutes on.
 
-    Attributes
-    ----------
-    until_next
-        Whether a value stands until the next one of its zone, and `minutes` are the longest such interval.
+    `until_next`: whether a value stands until the next one of its zone, and `minutes` are the longest such
+    interval.
     """
 
     until_next: bool = False
@@ -65,10 +63,7 @@ def step_of(step_us: int | None) -> Step | None:
 class GapRule(Spelled):
     """How hours without a value are filled: ``"refuse"``, ``"interpolate:6h"`` or ``"previous-day:24h"``.
 
-    Attributes
-    ----------
-    filling
-        Where the values come from; None if gaps are refused.
+    `filling`: where the values come from; None if gaps are refused.
     """
 
     filling: Filling | None = None
@@ -96,10 +91,7 @@ class GapRule(Spelled):
 class SpikeRule(Spelled):
     """Which values are removed as spikes: ``"keep"`` for none, or ``"remove:40"``.
 
-    Attributes
-    ----------
-    limit
-        Distance of a spike from the values around it, in usual hourly changes; None if all are kept.
+    `limit`: distance of a spike from the values around it, in usual hourly changes; None if all are kept.
     """
 
     limit: float | None = None

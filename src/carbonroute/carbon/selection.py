@@ -77,10 +77,7 @@ class Selection:
 def selection(rows: CarbonRows, rules: Rules, query: Query, file_name: str) -> Selection:
     """Return the hours that a query selects of a file's rows.
 
-    Raises
-    ------
-    InputError
-        If a year is to be repeated and a zone has none.
+    Raises InputError if a year is to be repeated and a zone has none.
     """
     of_zone = (
         pl.DataFrame({"column": rows.column, "hour": rows.hour})

@@ -44,10 +44,7 @@ class Accounting(Spec):
 class MixedAccounting:
     """Labels of regions whose numbers count different things, side by side because the scenario allows it.
 
-    Attributes
-    ----------
-    of_region
-        Every region's name and label.
+    `of_region`: every region's name and label.
     """
 
     of_region: tuple[tuple[str, Accounting], ...]
@@ -297,20 +294,14 @@ class Signal:
     def scaled(self, factors: NDArray[np.float64]) -> Signal:
         """Return the signal with each region's values, measured ones and long-run mean included, multiplied.
 
-        Parameters
-        ----------
-        factors
-            Of each region, shape (R,).
+        `factors`: of each region, shape (R,).
         """
         return self.changed(lambda g_per_kwh: g_per_kwh * factors)
 
     def changed(self, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Signal:
         """Return the signal with all values, measured ones and long-run mean included, changed.
 
-        Parameters
-        ----------
-        change
-            From values to values, gCO2e/kWh, shape (…, R).
+        `change`: from values to values, gCO2e/kWh, shape (…, R).
         """
         reference, finer = self.reference_g_per_kwh, self.within_hour
         return replace(

@@ -156,10 +156,7 @@ class FileSource(Rules):
     def survey(cls, preview: Preview, recognition: Recognition) -> Survey:
         """Return the content of a recognised file, whatever its faults, and the settings that read it.
 
-        Raises
-        ------
-        InputError
-            If its rows cannot be read at all.
+        Raises InputError if its rows cannot be read at all.
         """
 
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
@@ -206,10 +203,7 @@ class FileSource(Rules):
     def read(self, query: Query) -> CarbonReadings:
         """Return the readings of all files; remarks count values of the query's zones within its horizon.
 
-        Raises
-        ------
-        InputError
-            If a file cannot be read, or lacks a column or zone that is asked for.
+        Raises InputError if a file cannot be read, or lacks a column or zone that is asked for.
         """
         start, parts = _start(query), []
         horizon = start, start + timedelta(hours=query.hours)
@@ -265,10 +259,7 @@ class FileSource(Rules):
     def located(self, query: Query) -> dict[str, DataFile]:
         """Return the files to read, by name.
 
-        Raises
-        ------
-        InputError
-            If no file fits a pattern.
+        Raises InputError if no file fits a pattern.
         """
         return located(self.names, query)
 
@@ -286,10 +277,7 @@ class FileSource(Rules):
     def window(query: Query) -> tuple[datetime, datetime]:
         """Return start and end of all hours that a query asks for, history and reference hours included.
 
-        Raises
-        ------
-        InputError
-            If the scenario has no calendar.
+        Raises InputError if the scenario has no calendar.
         """
         start = _start(query)
         before = max(query.history_hours, query.reference_hours)
@@ -298,10 +286,8 @@ class FileSource(Rules):
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's zones and hours, cleaned by the rules; their uses are counted.
 
-        Raises
-        ------
-        InputError
-            With file, line and zone: missing columns or zones, impossible values, gaps beyond the rules.
+        Raises InputError with file, line and zone: missing columns or zones, impossible values, gaps beyond
+        the rules.
         """
         start = _start(query)
         readings, files = self.read(query), self.located(query)
@@ -355,10 +341,7 @@ def _start(query: Query) -> datetime:
 def require_stamp(column: pl.Series, stamp: str | None, file_name: str, first_line: int = FIRST_LINE) -> None:
     """Refuse times of hour 24 where it is not stated whether times start or end their intervals.
 
-    Raises
-    ------
-    InputError
-        With the first such line.
+    Raises InputError with the first such line.
     """
     ending = ends_a_day(column) if stamp is None else pl.Series([False])
     if ending.any():

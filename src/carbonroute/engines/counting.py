@@ -22,10 +22,7 @@ from carbonroute.workloads.energy import account
 class Counting:
     """Routes blocks of requests under some policies, and counts their latencies by bin.
 
-    Parameters
-    ----------
-    dispatchers, site, carbon_g_per_kwh, baseline
-        See `samples.tally`.
+    `dispatchers`, `site`, `carbon_g_per_kwh`, `baseline`: see `samples.tally`.
     """
 
     def __init__(
@@ -96,10 +93,7 @@ class Counting:
     def _draws(self, block: Block, regions: Regions) -> kernel.Draws:
         """Return the draws of requests, with the jitter to some regions.
 
-        Parameters
-        ----------
-        regions
-            Of each cell, shape (C, L), or each request, shape (n, L); −1 is none.
+        `regions`: of each cell, shape (C, L), or each request, shape (n, L); −1 is none.
         """
         if block.jitter_ms is None:
             counts = block.cells.counts

@@ -220,10 +220,8 @@ def _latency(conditioning: Conditioning, parts: Mixture) -> Mixture:
 class _Gathered:
     """Groups of requests over all hours, with sums over them; shape (K,) each.
 
-    Attributes
-    ----------
-    requests, carbon, carbon_square
-        Number of requests of which they are a segment, and sums of their carbon intensity and of its square.
+    `requests`, `carbon`, `carbon_square`: number of requests of which they are a segment, and sums of their
+    carbon intensity and of its square.
     """
 
     groups: Groups

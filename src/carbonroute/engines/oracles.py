@@ -135,10 +135,7 @@ def states_breaks(dispatcher: Dispatcher) -> bool:
 def stated(dispatcher: Dispatcher, cells: Requests) -> Array:
     """Return the sums of service time and jitter at which an oracle's choice may change, ms, shape (n, K).
 
-    Raises
-    ------
-    PolicyError
-        If it states none.
+    Raises PolicyError if it states none.
     """
     breaks = _breaks(dispatcher, cells)
     if breaks is None:

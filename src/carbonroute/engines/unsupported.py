@@ -21,10 +21,7 @@ _QUEUED = "leave the pools out, or run carbonroute simulate with --engine queued
 def refuse_replicas(capacity: Capacity, scenario: str) -> None:
     """Refuse pools of replicas in a scenario for an engine without servers: requests share batches.
 
-    Raises
-    ------
-    InputError
-        If there is one.
+    Raises InputError if there is one.
     """
     if capacity.replicas:
         problem = "requests share batches in pools with llm, and only the queued engine has batches"
@@ -34,10 +31,7 @@ def refuse_replicas(capacity: Capacity, scenario: str) -> None:
 def refuse(inputs: Inputs) -> None:
     """Refuse a run that the exact engine does not support, with all reasons.
 
-    Raises
-    ------
-    InputError
-        If there is one.
+    Raises InputError if there is one.
     """
     faults = []
     if not inputs.capacity.neutral:

@@ -85,10 +85,7 @@ class Chunks:
 
         Forward is cheap: requests are drawn, or read, only once.
 
-        Parameters
-        ----------
-        step
-            Called with the number of requests × policies that were done since.
+        `step`: called with the number of requests × policies that were done since.
         """
         if chunk < self._next:
             self._pending, self._next = enumerate(self.inputs.arrivals.pending()), 0
@@ -182,10 +179,7 @@ def _finished(here: Chunks, chunk: int) -> Future[Part | None]:
 def packed(inputs: Inputs, *more: object) -> bytes:
     """Return pickled inputs, and more, for another process: `unpacked` there loads policies' code before.
 
-    Raises
-    ------
-    PolicyError
-        If a policy cannot be pickled.
+    Raises PolicyError if a policy cannot be pickled.
     """
     for candidate in inputs.candidates:
         try:

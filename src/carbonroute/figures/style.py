@@ -123,10 +123,7 @@ def _settings(families: Sequence[str]) -> dict[str, Any]:
 def house_style(families: Sequence[str] = (FAMILY,)) -> Iterator[None]:
     """Apply the house style, from matplotlib's own defaults, and leave no trace of it.
 
-    Parameters
-    ----------
-    families
-        Of fonts: the first that has a glyph draws it.
+    `families`: of fonts: the first that has a glyph draws it.
     """
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()

@@ -74,10 +74,7 @@ A = TypeVar("A", bound=AnswerModel)
 def validated(model: type[A], content: object, file_name: str) -> A:
     """Return an answer as its model.
 
-    Raises
-    ------
-    InputError
-        With the place of every part that is missing or of another type.
+    Raises InputError with the place of every part that is missing or of another type.
     """
     try:
         return model.model_validate(content)
@@ -88,17 +85,9 @@ def validated(model: type[A], content: object, file_name: str) -> A:
 def records(model: type[AnswerModel], content: object, where: str, file_name: str) -> dict[str, list[Any]]:
     """Return a list of objects by columns: every field's values.
 
-    Parameters
-    ----------
-    where, file_name
-        Its place, and the answer's name in messages.
-
-    Raises
-    ------
-    NoDataError
-        If it is empty.
-    InputError
-        If it is no list; with the place of every part that is missing or of another type.
+    `where`, `file_name`: its place, and the answer's name in messages.
+    Raises NoDataError if it is empty; InputError if it is no list; with the place of every part that is
+    missing or of another type.
     """
     if not isinstance(content, list) or not content:
         problem = "an empty list" if content == [] else f"found {kind_of(content)}"

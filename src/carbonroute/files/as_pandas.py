@@ -16,10 +16,7 @@ def to_pandas(table: pl.DataFrame) -> Any:
     Numbers with gaps become floats with NaN; texts, lists, and truth values with gaps become objects with
     None; times keep their zone.
 
-    Raises
-    ------
-    InputError
-        If pandas is not installed.
+    Raises InputError if pandas is not installed.
     """
     try:
         pd = import_module("pandas")

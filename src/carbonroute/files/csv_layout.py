@@ -71,10 +71,7 @@ class CsvLayout:
     def require_csv(self, file_name: str, kind: str) -> None:
         """Refuse to skip lines of a file that is of another `kind`, such as ``"a Parquet file"``.
 
-        Raises
-        ------
-        InputError
-            If lines are skipped.
+        Raises InputError if lines are skipped.
         """
         if self.skip_rows:
             problem = f"is {kind}, and {self.stated_rows} is stated"

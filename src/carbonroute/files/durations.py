@@ -27,13 +27,8 @@ class Duration(Spelled):
     def parse(cls, text: str) -> Self:
         """Return the span that a text spells.
 
-        Raises
-        ------
-        ValueError
-            If it is not a whole number with a unit, or longer than a year.
+        Raises ValueError if it is not a whole number with a unit, or longer than a year.
 
-        Examples
-        --------
         >>> [Duration.parse(text).minutes for text in ("6h", "30min", "2d")]
         [360, 30, 2880]
         """
@@ -48,10 +43,7 @@ class Duration(Spelled):
 def above_zero(span: Duration) -> Duration:
     """Return a span; refuse one of no length.
 
-    Raises
-    ------
-    ValueError
-        If it has none.
+    Raises ValueError if it has none.
     """
     if span.minutes == 0:
         raise ValueError(f"found {span.text!r}; a span above 0 is expected")
@@ -61,13 +53,8 @@ def above_zero(span: Duration) -> Duration:
 def whole_hours(text: str) -> int:
     """Return a span of time in hours.
 
-    Raises
-    ------
-    ValueError
-        If it is no span of whole hours.
+    Raises ValueError if it is no span of whole hours.
 
-    Examples
-    --------
     >>> whole_hours("6h"), whole_hours("120min"), whole_hours("2d")
     (6, 2, 48)
     """
@@ -81,10 +68,7 @@ def whole_hours(text: str) -> int:
 class Seconds(Spelled):
     """A span of time that may be short, such as ``"30s"``, ``"500ms"`` or ``"3h"``.
 
-    Attributes
-    ----------
-    seconds
-        Its length, above 0.
+    `seconds`: its length, above 0.
     """
 
     seconds: float = 0.0
@@ -93,13 +77,8 @@ class Seconds(Spelled):
     def parse(cls, text: str) -> Self:
         """Return the span that a text spells.
 
-        Raises
-        ------
-        ValueError
-            If it is not a number above 0 with a unit, or longer than a year.
+        Raises ValueError if it is not a number above 0 with a unit, or longer than a year.
 
-        Examples
-        --------
         >>> [Seconds.parse(text).seconds for text in ("30s", "500ms", "3h")]
         [30.0, 0.5, 10800.0]
         """

@@ -70,10 +70,7 @@ def _refusal(path: Path, problem: str, error: OSError, remedy: str) -> RunFolder
 def stands(folder: Path, name: str) -> bool:
     """Whether there is a file at a name below a folder.
 
-    Raises
-    ------
-    InTheWayError
-        If something other than a file stands there, or a link or a file on the way.
+    Raises InTheWayError if something other than a file stands there, or a link or a file on the way.
     """
     parts = PurePosixPath(name).parts
     return all(
@@ -152,10 +149,7 @@ def open_file(folder: Path, name: str, flags: int) -> int:
 def read_file(folder: Path, name: str, limit: int = MAX_BYTES) -> bytes:
     """Return the content of a file below a folder.
 
-    Raises
-    ------
-    RunFolderError
-        If there is no such file, it cannot be read, or it has more than `limit` bytes.
+    Raises RunFolderError if there is no such file, it cannot be read, or it has more than `limit` bytes.
     """
     with reading(folder / name), os.fdopen(open_file(folder, name, os.O_RDONLY), "rb") as file:
         data = file.read(limit + 1)
@@ -240,10 +234,7 @@ def sync(folder: Path, names: Iterable[str]) -> None:
 def write_named(path: Path, data: bytes) -> None:
     """Write a file that a user names, whole or not at all; a link there is followed, a file replaced.
 
-    Raises
-    ------
-    RunFolderError
-        If it cannot be written, or something other than a file stands there.
+    Raises RunFolderError if it cannot be written, or something other than a file stands there.
     """
     with writing(path):
         place = Path(os.path.realpath(path))
@@ -254,10 +245,7 @@ def write_named(path: Path, data: bytes) -> None:
 def create_named(path: Path, data: bytes) -> None:
     """Write a new file that a user names; refuse to replace one.
 
-    Raises
-    ------
-    RunFolderError
-        If there is such a file, or it cannot be written.
+    Raises RunFolderError if there is such a file, or it cannot be written.
     """
     if os.path.lexists(path):
         raise RunFolderError(f"{path}: is there already; name another file, or remove it first")
@@ -268,10 +256,7 @@ def create_named(path: Path, data: bytes) -> None:
 def made(path: Path) -> Iterator[None]:
     """Have a folder, made with all above it; those that are made here and stay empty are removed again.
 
-    Raises
-    ------
-    RunFolderError
-        If it cannot be made.
+    Raises RunFolderError if it cannot be made.
     """
     missing = [place for place in (path, *path.parents) if not place.exists()]
     with writing(path):
@@ -289,15 +274,8 @@ def made(path: Path) -> Iterator[None]:
 def alone_in(folder: Path, doing: str) -> Iterator[None]:
     """Hold a folder for this process. The lock is the operating system's: it goes with whoever holds it.
 
-    Parameters
-    ----------
-    doing
-        The work of the process that holds it, for the error's message.
-
-    Raises
-    ------
-    RunFolderError
-        If another process holds it, or it cannot be written.
+    `doing`: the work of the process that holds it, for the error's message.
+    Raises RunFolderError if another process holds it, or it cannot be written.
     """
     with writing(folder):
         lock = _locked(folder, doing)
@@ -346,10 +324,7 @@ def _is_at(folder: Path, lock: int) -> bool:
 def is_held(folder: Path) -> bool:
     """Whether a process is writing into a folder.
 
-    Raises
-    ------
-    RunFolderError
-        If that cannot be told.
+    Raises RunFolderError if that cannot be told.
     """
     with reading(folder / LOCK):
         try:

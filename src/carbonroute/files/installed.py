@@ -10,13 +10,8 @@ def version(package: str) -> str:
 
     `importlib.metadata.version` parses all of a package's description as an e-mail for it.
 
-    Raises
-    ------
-    importlib.metadata.PackageNotFoundError
-        If it is not installed.
+    Raises importlib.metadata.PackageNotFoundError if it is not installed.
 
-    Examples
-    --------
     >>> version("carbonroute") == __import__("importlib.metadata").metadata.version("carbonroute")
     True
     """

@@ -18,15 +18,10 @@ THOUSANDS_MARKS = "." + "".join(_THOUSANDS.values())
 def column_numbers(text: pl.Series, decimal: str = ".", thousands: str | None = None) -> pl.Series:
     """Return text as numbers, null where it is not one. ``1_000`` is none, and NaN and infinity pass.
 
-    Parameters
-    ----------
-    decimal, thousands
-        Marks of decimals and of thousands, if other than those of a program; a space or an apostrophe is any
-        kind of it. A number that begins with 0 has no thousands: ``0.710`` is none where dots are between
-        thousands.
+    `decimal`, `thousands`: marks of decimals and of thousands, if other than those of a program; a space or
+    an apostrophe is any kind of it. A number that begins with 0 has no thousands: ``0.710`` is none where
+    dots are between thousands.
 
-    Examples
-    --------
     >>> column_numbers(pl.Series(["1.050,5", "61", "1.05", "1.050"]), ",", ".").to_list()
     [1050.5, 61.0, None, 1050.0]
     """

@@ -86,10 +86,7 @@ class ParquetFile:
     def require(self, names: Collection[str], total_bytes: float = float("inf")) -> None:
         """Refuse columns that are too large to be decoded.
 
-        Raises
-        ------
-        InputError
-            If they are, in a row group or together, or their pages are damaged.
+        Raises InputError if they are, in a row group or together, or their pages are damaged.
         """
         read = set(names)
         total = 0
@@ -141,15 +138,9 @@ class ParquetFile:
 
         A column of any other type keeps it and is empty. Times outside the years 1 to 9999 are null.
 
-        Parameters
-        ----------
-        first, rows
-            The index of the first row, and how many there are.
-
-        Raises
-        ------
-        InputError
-            If the texts are more, one is longer than a line of a text file may be, or the file is damaged.
+        `first`, `rows`: the index of the first row, and how many there are.
+        Raises InputError if the texts are more, one is longer than a line of a text file may be, or the file
+        is damaged.
         """
         columns = [_readable(name, self.schema[name]) for name in names]
         with _guarded(self.file_name):
@@ -171,10 +162,7 @@ class ParquetFile:
     def head(self, rows: int) -> pl.DataFrame:
         """Return at most so many rows of all columns that are text, numbers or times; fewer of long texts.
 
-        Raises
-        ------
-        InputError
-            If the columns are too large, or the file is damaged.
+        Raises InputError if the columns are too large, or the file is damaged.
         """
         names = self.readable(self.schema)
         self.require(names)
@@ -210,10 +198,7 @@ class ParquetFile:
 def parquet(path: Path, file_name: str, digests: Digests | None = None) -> Iterator[ParquetFile]:
     """Open a Parquet file; when it has been read without a fault its digest is added to `digests`.
 
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is not a Parquet file.
+    Raises InputError if there is no such file, or it is not a Parquet file.
     """
     with opened(path, file_name, digests) as file:
         # The library reads a file in any order: one that is not held in memory is hashed by itself.

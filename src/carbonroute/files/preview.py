@@ -253,10 +253,7 @@ class Preview:
     def table(self) -> pl.DataFrame:
         """Return all of a table, as `read_table` does.
 
-        Raises
-        ------
-        InputError
-            If it cannot be read.
+        Raises InputError if it cannot be read.
         """
         return read_table(self.path, self.file_name, layout=self.layout) if self.whole is None else self.whole
 
@@ -320,10 +317,7 @@ def layout_of(path: Path, file_name: str) -> CsvLayout:
 
     That of another file is `PLAIN`.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds no text.
+    Raises InputError if the file cannot be read, or holds no text.
     """
     if suffix_of(path) in {*PARQUET, *JSON_LINES, ".json", ".xml"}:
         return PLAIN
@@ -458,10 +452,7 @@ def _reads_as_time(stamp: str) -> bool:
 def head_of(path: Path, file_name: str, kind: str | None = None, layout: CsvLayout = PLAIN) -> pl.DataFrame:
     """Return a table's first rows: a CSV's as text, with no more checks than it takes to read them.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds no table.
+    Raises InputError if the file cannot be read, or holds no table.
     """
     suffix = kind or suffix_of(path)
     if suffix in PARQUET:

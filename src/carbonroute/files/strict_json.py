@@ -59,10 +59,7 @@ def read_json(path: Path, file_name: str, digests: Digests | None = None) -> Any
 def parse_json(data: bytes, file_name: str) -> Any:
     """Return the content of JSON bytes, a file's or an answer's; every number is a float.
 
-    Raises
-    ------
-    InputError
-        If there are too many values, or it is not strict JSON: with line and column, or place.
+    Raises InputError if there are too many values, or it is not strict JSON: with line and column, or place.
     """
     if (values := sum(map(data.count, (b",", b"{", b"[")))) > MAX_JSON_VALUES:
         raise refused(file_name, f"holds {values:,} values", f"the limit is {MAX_JSON_VALUES:,}")
@@ -83,10 +80,7 @@ def parse_json(data: bytes, file_name: str) -> Any:
 def refuse_halves(data: bytes, file_name: str, first_line: int = 1) -> None:
     """Refuse JSON with the escape of half a character, which is no text: no table can hold it.
 
-    Raises
-    ------
-    InputError
-        With the line.
+    Raises InputError with the line.
     """
     if match := _HALF.search(data):
         line = first_line + data.count(b"\n", 0, match.start())

@@ -59,10 +59,7 @@ class Digests(dict[str, str]):
     def add(self, file_name: str, digest: str) -> None:
         """Note the digest of a file that was read from its beginning to its end.
 
-        Raises
-        ------
-        InputError
-            If it was another when the file was read before.
+        Raises InputError if it was another when the file was read before.
         """
         if self.setdefault(file_name, digest) != digest:
             raise _changed(file_name)
@@ -71,15 +68,8 @@ class Digests(dict[str, str]):
 class InputFile:
     """A regular file, open for reading from its beginning to its end.
 
-    Parameters
-    ----------
-    digests
-        Where the digest of the file is noted.
-
-    Attributes
-    ----------
-    place
-        How much of it was read, bytes.
+    `digests`: where the digest of the file is noted.
+    `place`: how much of it was read, bytes.
     """
 
     def __init__(self, file: FileIO, file_name: str, digests: Digests | None = None) -> None:
@@ -116,10 +106,7 @@ class InputFile:
     def finish(self) -> None:
         """Note the digest of the file, of which all has been read.
 
-        Raises
-        ------
-        InputError
-            If the file was changed since it was opened.
+        Raises InputError if the file was changed since it was opened.
         """
         now = os.fstat(self.file.fileno())
         before = self._status.st_size, self._status.st_mtime_ns
@@ -133,10 +120,7 @@ class InputFile:
 def opened(path: Path, file_name: str, digests: Digests | None = None) -> Iterator[InputFile]:
     """Open a regular file, whose digest is added to `digests` when it is finished.
 
-    Raises
-    ------
-    InputError
-        If there is none, it is something else, or it cannot be read.
+    Raises InputError if there is none, it is something else, or it cannot be read.
     """
     try:
         _require_regular(path.stat(), file_name)  # to open a device may already do something
@@ -180,10 +164,8 @@ def sha256(path: Path) -> str:
 def plain_text(data: bytes, file_name: str) -> str:
     r"""Return file content as text with ``\n`` line ends.
 
-    Raises
-    ------
-    InputError
-        If it is not UTF-8, or holds a NUL byte, an over-long line or a carriage return that ends no line.
+    Raises InputError if it is not UTF-8, or holds a NUL byte, an over-long line or a carriage return that
+    ends no line.
     """
     return plain_lines(data, file_name).decode("utf-8")
 
@@ -191,10 +173,7 @@ def plain_text(data: bytes, file_name: str) -> str:
 def refuse_packed(data: bytes, file_name: str) -> None:
     """Refuse the content of a file that begins as no text does, with what makes it text.
 
-    Raises
-    ------
-    InputError
-        If it is packed, a spreadsheet, Parquet, or UTF-16.
+    Raises InputError if it is packed, a spreadsheet, Parquet, or UTF-16.
     """
     for magic, problem, remedy in _NO_TEXT:
         if data.startswith(magic):

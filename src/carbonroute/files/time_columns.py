@@ -49,10 +49,7 @@ def _no_minus(stamp: str) -> bool:
 def common_step_us(times: pl.DataFrame) -> int | None:
     """Return the most frequent distance of a zone's neighbouring times, µs; None without neighbours.
 
-    Parameters
-    ----------
-    times
-        Columns ``zone`` and ``time``, in any order.
+    `times`: columns ``zone`` and ``time``, in any order.
     """
     if times["time"].null_count() or times["zone"].null_count():
         times = times.drop_nulls()

@@ -33,10 +33,7 @@ _SHORT = 80
 def parse(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
-    Raises
-    ------
-    InputError
-        If it is not valid TOML, or beyond the limits.
+    Raises InputError if it is not valid TOML, or beyond the limits.
     """
     file_name = str(path)
     data = read_bytes(path, file_name, MAX_BYTES)

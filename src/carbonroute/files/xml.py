@@ -19,10 +19,7 @@ _MAX_DEPTH = 50
 def read_xml(path: Path, file_name: str, digests: Digests | None = None) -> Element:
     """Return the root of an XML file: ``.xml`` or ``.xml.gz``.
 
-    Raises
-    ------
-    InputError
-        If there is no such file, it is too large, or no XML.
+    Raises InputError if there is no such file, it is too large, or no XML.
     """
     return parse_xml(read_bytes(path, file_name, MAX_JSON_BYTES, digests), file_name)
 
@@ -30,10 +27,7 @@ def read_xml(path: Path, file_name: str, digests: Digests | None = None) -> Elem
 def parse_xml(data: bytes, file_name: str) -> Element:
     """Return the root of XML bytes, a file's or an answer's.
 
-    Raises
-    ------
-    InputError
-        If it is too large, not XML in UTF-8, nested too deeply, or has a document type.
+    Raises InputError if it is too large, not XML in UTF-8, nested too deeply, or has a document type.
     """
     if (count := data.count(b"<")) > MAX_JSON_VALUES:
         raise refused(file_name, f"holds {count:,} tags", f"the limit is {MAX_JSON_VALUES:,}")

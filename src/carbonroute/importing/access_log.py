@@ -154,10 +154,7 @@ class AccessLog(Format):
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return how a file's lines are laid out.
 
-        Raises
-        ------
-        InputError
-            If that cannot be told.
+        Raises InputError if that cannot be told.
         """
 
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:

@@ -35,10 +35,7 @@ MAX_NAME = 100
 class RepeatedRowError(Exception):
     """Two files hold a figure of the same time and cell.
 
-    Parameters
-    ----------
-    begin, cell
-        The time, µs, and the cell.
+    `begin`, `cell`: the time, µs, and the cell.
     """
 
     def __init__(self, begin: int, cell: CellKey) -> None:
@@ -58,10 +55,7 @@ class CellKey(NamedTuple):
 class LeftOut:
     """Lines or rows that were left out for one reason.
 
-    Attributes
-    ----------
-    lines
-        File and line of the first ones of each file.
+    `lines`: file and line of the first ones of each file.
     """
 
     count: int = 0
@@ -232,12 +226,8 @@ class Aggregates:
     def merge(self, other: Aggregates, file_name: str) -> None:
         """Add the aggregates of a further file.
 
-        Raises
-        ------
-        InputError
-            If there are too many names or rows.
-        RepeatedRowError
-            If both hold a figure of the same time and cell.
+        Raises InputError if there are too many names or rows; RepeatedRowError if both hold a figure of the
+        same time and cell.
         """
         self.counts.update(other.counts)
         self.failed.update(other.failed)
@@ -312,10 +302,7 @@ class Aggregates:
     def add_row(self, file_name: str, place: str, key: tuple[int, CellKey, str], row: Row) -> None:
         """Keep a row of a table, or a step of a series, unless it is outside of `--from` and `--until`.
 
-        Raises
-        ------
-        InputError
-            If the same time and cell is there already, or there are too many rows.
+        Raises InputError if the same time and cell is there already, or there are too many rows.
         """
         since, until = self.settings.since_us, self.settings.until_us
         if (since is not None and key[0] < since) or (until is not None and key[0] >= until):
@@ -340,10 +327,7 @@ class Aggregates:
     def names_of(self, kind: str, raw: Iterable[str | None], file_name: str) -> Mapping[str, str | None]:
         """Return the names that texts of a file mean; None where they mean none.
 
-        Raises
-        ------
-        InputError
-            If there are too many different names.
+        Raises InputError if there are too many different names.
         """
         meaning: Callable[[str], str | None] = (
             self.settings.workload_of if kind == "workload" else lambda text: text

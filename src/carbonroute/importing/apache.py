@@ -54,10 +54,7 @@ class Apache(Nginx):
     def layout(self, file: File, settings: ImportSettings) -> Layout:
         """Return the stated layout.
 
-        Raises
-        ------
-        InputError
-            If none is stated.
+        Raises InputError if none is stated.
         """
         if settings.log_format is None:
             return super().layout(file, settings)

@@ -24,10 +24,7 @@ _MOST_FRACTIONS = 0.1
 def refuse_carbon(preview: Preview, settings: ImportSettings) -> None:
     """Refuse a table or JSON whose numbers are or may be carbon intensities, unless requests are stated.
 
-    Raises
-    ------
-    InputError
-        With the sign that was found, and how to state either.
+    Raises InputError with the sign that was found, and how to state either.
     """
     if settings.unit is not None or "requests" in settings.fields:
         return

@@ -87,10 +87,8 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
 def refuse_same_requests(files: Sequence[Coverage], settings: ImportSettings) -> None:
     """Refuse files of different formats or layouts that count requests of the same time and cell.
 
-    Raises
-    ------
-    InputError
-        With the files, the span of time and the ways to choose; or if rows of two files are of unlike length.
+    Raises InputError with the files, the span of time and the ways to choose; or if rows of two files are of
+    unlike length.
     """
     overlaps = {
         (first.file_name, second.file_name): overlap

@@ -90,10 +90,7 @@ class File:
     def table(self) -> Preview:
         """Return the first rows of a table.
 
-        Raises
-        ------
-        InputError
-            If it is none.
+        Raises InputError if it is none.
         """
         return preview(self.path, self.name, self.kind, self.layout)
 
@@ -107,10 +104,7 @@ class File:
 
         Bytes that are not UTF-8 are replaced: a log holds any text that was sent to its server.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be read, or has a line of more than `MAX_LINE_BYTES`.
+        Raises InputError if the file cannot be read, or has a line of more than `MAX_LINE_BYTES`.
         """
         first_line, pending, size = 1, [], 0
         for chunk in chunks(self.path, self.name, BLOCK_BYTES, digests=digests):
@@ -179,20 +173,14 @@ class Format(ABC):
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count a file's requests; return how it was read, in sentences.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be used.
+        Raises InputError if the file cannot be used.
         """
 
 
 class JsonFormat(Format):
     """Base of the formats that are one JSON value.
 
-    Attributes
-    ----------
-    keys
-        A file that has one of them near its beginning is of this format.
+    `keys`: a file that has one of them near its beginning is of this format.
     """
 
     keys: ClassVar[tuple[str, ...]]
@@ -209,8 +197,5 @@ class JsonFormat(Format):
     def add(self, content: Any, file: File, aggregates: Aggregates) -> list[str]:
         """Count the requests of a JSON value; return how it was read, in sentences.
 
-        Raises
-        ------
-        InputError
-            If it has none.
+        Raises InputError if it has none.
         """

@@ -111,15 +111,9 @@ class Import:
 def import_files(paths: Sequence[Path], settings: ImportSettings, output: Path) -> Import:
     """Read files, and return a scenario made of them; nothing is written.
 
-    Parameters
-    ----------
-    paths
-        Files, patterns and folders, in any order.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read or recognised, two of them count the same requests, or a gap is refused.
+    `paths`: files, patterns and folders, in any order.
+    Raises InputError if a file cannot be read or recognised, two of them count the same requests, or a gap is
+    refused.
     """
     reading = _read(paths, settings)
     _refuse_alike(reading.aggregates)

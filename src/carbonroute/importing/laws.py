@@ -75,10 +75,7 @@ def distance(fitted: float, measured: float) -> float:
 class QuantileMixture:
     """Service times of many rows, each a lognormal law by its own quantiles, weighted by its requests.
 
-    Attributes
-    ----------
-    p50, sigma, weight
-        Of each row, shape (n,).
+    `p50`, `sigma`, `weight`: of each row, shape (n,).
     """
 
     p50: Array

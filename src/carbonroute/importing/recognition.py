@@ -35,10 +35,7 @@ def is_importable(path: Path) -> bool:
 def recognised(file: File, settings: ImportSettings) -> Format:
     """Return the format of a file: the stated one, or the first that recognises it.
 
-    Raises
-    ------
-    InputError
-        If there is none: with all that were tried.
+    Raises InputError if there is none: with all that were tried.
     """
     refuse_packed(file.head, file.name)
     if settings.format is not None:

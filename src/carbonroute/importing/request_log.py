@@ -119,17 +119,10 @@ class _Column:
 def read_request_log(path: Path, columns: str = "") -> RequestLog:
     """Read a log of requests.
 
-    Parameters
-    ----------
-    columns
-        Columns that are named otherwise, such as ``arrival=t0,first=ttft:ms``: of `LOG_ROLES`, with the unit
-        behind a colon where the name does not tell it.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, lacks a column, or has rows that cannot be: no time or number of tokens, a
-        first token before the arrival, or a last one before the first. Each with its line.
+    `columns`: columns that are named otherwise, such as ``arrival=t0,first=ttft:ms``: of `LOG_ROLES`, with
+    the unit behind a colon where the name does not tell it.
+    Raises InputError if the file cannot be read, lacks a column, or has rows that cannot be: no time or
+    number of tokens, a first token before the arrival, or a last one before the first. Each with its line.
     """
     file = File(path, str(path))
     if file.content == "json":

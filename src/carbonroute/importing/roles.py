@@ -59,10 +59,7 @@ def chosen(
 ) -> dict[Role, str]:
     """Return the column or label of each role: as the user states, or by its name.
 
-    Raises
-    ------
-    InputError
-        If there is no such column.
+    Raises InputError if there is no such column.
     """
     names_by_role: dict[Role, str] = {}
     taken = set(settings.fields.values())
@@ -92,10 +89,7 @@ def unit_of(name: str) -> TimeUnit | None:
 def service_unit(name: str, settings: ImportSettings, file_name: str) -> TimeUnit:
     """Return the unit of a service time, as the user states or the column's name does.
 
-    Raises
-    ------
-    InputError
-        If neither does.
+    Raises InputError if neither does.
     """
     unit = settings.service_unit or unit_of(name)
     if unit is None:

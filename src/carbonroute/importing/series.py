@@ -79,10 +79,8 @@ class MetricSeries:
 def add(aggregates: Aggregates, file_name: str, every: Sequence[MetricSeries]) -> list[str]:
     """Count the requests, service times and power of the series of a file; return how they were read.
 
-    Raises
-    ------
-    InputError
-        If none of them is of requests, service times or power, or their values could be either of two things.
+    Raises InputError if none of them is of requests, service times or power, or their values could be either
+    of two things.
     """
     by_name: defaultdict[str, list[MetricSeries]] = defaultdict(list)
     once, notes = _without_copies(every)
@@ -146,10 +144,7 @@ def _timed(
 ) -> set[str]:
     """Return the metric whose buckets or quantiles are service times.
 
-    Raises
-    ------
-    InputError
-        If there are several, which may be times of different parts of a request.
+    Raises InputError if there are several, which may be times of different parts of a request.
     """
     names = sorted(name for name, group in by_name.items() if _is_distribution(group))
     stated = settings.fields.get("service")
@@ -171,10 +166,7 @@ def _counting(
 ) -> set[str]:
     """Return the metrics that count requests.
 
-    Raises
-    ------
-    InputError
-        If two of them may count the same ones.
+    Raises InputError if two of them may count the same ones.
     """
     plain = {
         name: group
@@ -206,10 +198,7 @@ def _counting(
 def step_us(group: Sequence[MetricSeries], file_name: str) -> int:
     """Return the most frequent distance of samples, µs.
 
-    Raises
-    ------
-    InputError
-        If no series has two samples.
+    Raises InputError if no series has two samples.
     """
     gaps = Counter(
         round((later - earlier) * US_PER_S) for series in group for earlier, later in pairwise(series.times_s)
@@ -222,10 +211,8 @@ def step_us(group: Sequence[MetricSeries], file_name: str) -> int:
 def meaning(name: str, group: Sequence[MetricSeries], settings: ImportSettings, file_name: str) -> Values:
     """Return the kind of values of a metric.
 
-    Raises
-    ------
-    InputError
-        If a query has dropped the metric's name, or the values may be either, and the user does not state it.
+    Raises InputError if a query has dropped the metric's name, or the values may be either, and the user does
+    not state it.
     """
     if settings.values is not None:
         return settings.values
@@ -425,10 +412,7 @@ def _add_power(aggregates: Aggregates, file_name: str, name: str, group: Sequenc
 def checked(series: Sequence[MetricSeries], file_name: str) -> Sequence[MetricSeries]:
     """Return series whose times ascend; refuse others.
 
-    Raises
-    ------
-    InputError
-        If a time of a series is not after the one before.
+    Raises InputError if a time of a series is not after the one before.
     """
     for series_ in series:
         for earlier, later in pairwise(series_.times_s):

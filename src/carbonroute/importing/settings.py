@@ -137,10 +137,7 @@ class ImportSettings:
     def require_files(self, paths: Sequence[Path]) -> None:
         """Refuse fields of a file that is not imported.
 
-        Raises
-        ------
-        InputError
-            With the names of the files.
+        Raises InputError with the names of the files.
         """
         for pattern in self.file_fields:
             if not any(_fits(path, pattern) for path in paths):
@@ -166,13 +163,8 @@ def _fits(path: Path, pattern: str) -> bool:
 def window_us(text: str) -> int:
     """Return the length of a window, µs.
 
-    Raises
-    ------
-    InputError
-        If it neither divides an hour, nor is whole hours that divide a day, nor whole days.
+    Raises InputError if it neither divides an hour, nor is whole hours that divide a day, nor whole days.
 
-    Examples
-    --------
     >>> window_us("10min"), window_us("1d")
     (600000000, 86400000000)
     """
@@ -191,13 +183,8 @@ def window_us(text: str) -> int:
 def named_texts(option: str, texts: Sequence[str], expected: str) -> list[tuple[str, str]]:
     """Return ``NAME=VALUE`` texts, several of them separated by commas, as pairs of name and value.
 
-    Raises
-    ------
-    InputError
-        If one of them has no equals sign, or nothing before or behind it.
+    Raises InputError if one of them has no equals sign, or nothing before or behind it.
 
-    Examples
-    --------
     >>> named_texts("--carbon", ["a=1,b=2", "c=3"], "NAME=G")
     [('a', '1'), ('b', '2'), ('c', '3')]
     """
@@ -213,10 +200,7 @@ def named_texts(option: str, texts: Sequence[str], expected: str) -> list[tuple[
 def numbers(option: str, texts: Sequence[str], most: float, expected: str) -> dict[str, float]:
     """Return ``NAME=NUMBER`` texts as numbers from 0 to a limit, by name.
 
-    Raises
-    ------
-    InputError
-        If one is not such a text.
+    Raises InputError if one is not such a text.
     """
     return {
         name: _number(option, value, (0.0, most), expected)
@@ -249,10 +233,7 @@ def slo(texts: Sequence[str]) -> dict[str, float]:
 def places(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Return degrees north and east by name, of texts such as ``eu-west-1=53.35/-6.26``.
 
-    Raises
-    ------
-    InputError
-        If one is not such a text.
+    Raises InputError if one is not such a text.
     """
     expected = "NAME=LATITUDE/LONGITUDE"
     coordinates = {}
@@ -270,10 +251,7 @@ def places(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
 def service(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Return median and 95th percentile by workload, ms, of texts such as ``chat=5000/9000``.
 
-    Raises
-    ------
-    InputError
-        If one is not such a text, or its 95th percentile is not above its median.
+    Raises InputError if one is not such a text, or its 95th percentile is not above its median.
     """
     expected = "WORKLOAD=P50_MS/P95_MS"
     quantiles = {}
@@ -289,10 +267,7 @@ def service(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
 def skip_rows(count: int) -> int:
     """Return the number of lines above a header.
 
-    Raises
-    ------
-    InputError
-        If it is not one from 0 to `HEADER_LINES`.
+    Raises InputError if it is not one from 0 to `HEADER_LINES`.
     """
     if not 0 <= count <= HEADER_LINES:
         raise refused("--skip-rows", f"found {count}", f"a number from 0 to {HEADER_LINES} is expected")
@@ -312,13 +287,8 @@ def ms_per_token(text: str) -> tuple[float, float]:
 def fields(texts: Sequence[str]) -> tuple[dict[Role, str], dict[str, dict[Role, str]]]:
     """Return columns, labels or variables by role: those of every file, and those of some by file.
 
-    Raises
-    ------
-    InputError
-        If there is no such role.
+    Raises InputError if there is no such role.
 
-    Examples
-    --------
     >>> fields(["time=ts", "logs/a.csv:time=hour", "b.csv:service=a:b=c"])
     ({'time': 'ts'}, {'logs/a.csv': {'time': 'hour'}, 'b.csv': {'service': 'a:b=c'}})
     """
@@ -352,10 +322,7 @@ def workloads(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 def zone(name: str | None) -> str | None:
     """Return the name of a time zone.
 
-    Raises
-    ------
-    InputError
-        If there is none of that name.
+    Raises InputError if there is none of that name.
     """
     if name is None:
         return None
@@ -370,10 +337,7 @@ def zone(name: str | None) -> str | None:
 def instant_us(option: str, text: str | None) -> int | None:
     """Return an ISO 8601 time, UTC where it has no offset, as µs since 1970.
 
-    Raises
-    ------
-    InputError
-        If it is none.
+    Raises InputError if it is none.
     """
     if text is None:
         return None

@@ -20,10 +20,7 @@ def files_of(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     Of a folder these are its own files, but for hidden ones and documents; ``folder/**/*.log`` also means
     those of its folders.
 
-    Raises
-    ------
-    InputError
-        If a pattern or folder has no file, or a file is named twice.
+    Raises InputError if a pattern or folder has no file, or a file is named twice.
     """
     files: list[Path] = []
     notes: list[str] = []

@@ -29,10 +29,7 @@ def of_minutes(minute: pl.Series, pattern: str) -> pl.Series:
 def common_log_us(local: pl.Series, zone: pl.Series) -> pl.Series:
     """Return stamps of the common log format as µs since 1970; null where one cannot be read.
 
-    Parameters
-    ----------
-    local, zone
-        Such as ``01/Nov/2026:00:42:36`` and ``+0100``.
+    `local`, `zone`: such as ``01/Nov/2026:00:42:36`` and ``+0100``.
     """
     minutes = of_minutes(local.str.slice(0, 17), "%d/%b/%Y:%H:%M")
     return minutes + _seconds_us(local.str.slice(17)) - offset_us(zone)

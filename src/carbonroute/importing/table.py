@@ -65,10 +65,7 @@ def time_column(preview: Preview, settings: ImportSettings) -> str | None:
 def required_time_column(preview: Preview, settings: ImportSettings, file_name: str) -> str:
     """Return the column of times.
 
-    Raises
-    ------
-    InputError
-        If there is none, or times of day stand in another column than their dates.
+    Raises InputError if there is none, or times of day stand in another column than their dates.
     """
     time = time_column(preview, settings)
     if time is None:

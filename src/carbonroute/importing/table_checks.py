@@ -83,10 +83,7 @@ def _in_order(expression: pl.Expr, keys: Sequence[str]) -> pl.Expr:
 def sums_of_others(table: pl.DataFrame, kinds: Mapping[Role, str], name: str) -> dict[Role, str]:
     """Return the name of each kind whose requests are the sum of those of all others, at every time.
 
-    Parameters
-    ----------
-    table
-        With ``time_us``.
+    `table`: with ``time_us``.
     """
     found: dict[Role, str] = {}
     for kind, column in kinds.items():
@@ -109,10 +106,7 @@ def sums_of_others(table: pl.DataFrame, kinds: Mapping[Role, str], name: str) ->
 def require_ordered_quantiles(table: pl.DataFrame, roles: Mapping[Role, str], file_name: str) -> None:
     """Refuse medians that are mostly above the upper quantile.
 
-    Raises
-    ------
-    InputError
-        If they are.
+    Raises InputError if they are.
     """
     high: Sequence[Role] = ("p95", "p99", "p90")
     upper: Role | None = next((role for role in high if role in roles), None)

@@ -104,15 +104,9 @@ def shares(sums: Mapping[str, int]) -> dict[str, float]:
 def rates(aggregates: Aggregates, source: str) -> Rates:
     """Return the requests per window.
 
-    Parameters
-    ----------
-    source
-        What the files are called in messages.
-
-    Raises
-    ------
-    InputError
-        If no request was answered, a window lacks a value under the rule ``refuse``, or there are too many.
+    `source`: what the files are called in messages.
+    Raises InputError if no request was answered, a window lacks a value under the rule ``refuse``, or there
+    are too many.
     """
     steps = _steps(aggregates)
     if not steps and not aggregates.counts:

@@ -16,14 +16,7 @@ __all__ = ["KINDS", "Inspection", "Kind", "inspect_file"]
 def inspect_file(path: Path, kind: Kind | None = None) -> Inspection:
     """Describe a file of carbon intensities, requests, request rates or round-trip times.
 
-    Parameters
-    ----------
-    kind
-        Its kind; recognised if not given.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is not recognised.
+    `kind`: its kind; recognised if not given.
+    Raises InputError if it cannot be read, or is not recognised.
     """
     return recognised(path, str(path), kind).inspection()

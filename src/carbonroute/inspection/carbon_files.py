@@ -16,10 +16,7 @@ from carbonroute.inspection.result import Inspection, Pictures
 def inspect(source: type[FileSource], preview: Preview, recognition: Recognition) -> Inspection:
     """Inspect a carbon file as one of the sources reads it.
 
-    Raises
-    ------
-    InputError
-        If its rows cannot be read at all.
+    Raises InputError if its rows cannot be read at all.
     """
     survey = source.survey(preview, recognition)
     in_grams = survey.unit == "g/kWh"

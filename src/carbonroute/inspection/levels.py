@@ -22,10 +22,7 @@ _NAMED = 5
 def level_findings(rows: CarbonRows, g_per_kwh: float = 1.0) -> list[str]:
     """Return findings on values whose size does not fit the others': of another unit, or 0 for no data.
 
-    Parameters
-    ----------
-    g_per_kwh
-        Factor from their unit to g/kWh.
+    `g_per_kwh`: factor from their unit to g/kWh.
     """
     known = np.isfinite(rows.value)
     if not known.any():

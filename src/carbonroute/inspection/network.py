@@ -26,10 +26,7 @@ _NAMED = 5
 def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     """Inspect a matrix, whose rows are where requests come from and columns where they go, or a long table.
 
-    Raises
-    ------
-    InputError
-        If the file is no table.
+    Raises InputError if the file is no table.
     """
     file_name = preview.file_name
     table = preview.table()
@@ -145,15 +142,8 @@ def describe(
 ) -> tuple[dict[str, Any], list[str]]:
     """Describe a matrix.
 
-    Parameters
-    ----------
-    matrix
-        Milliseconds, shape (rows, columns), NaN where there is none.
-
-    Raises
-    ------
-    InputError
-        If there is no value at all.
+    `matrix`: milliseconds, shape (rows, columns), NaN where there is none.
+    Raises InputError if there is no value at all.
     """
     known = np.isfinite(matrix)
     if not known.any():

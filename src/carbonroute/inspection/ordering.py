@@ -32,15 +32,8 @@ class Ordered:
 
     A log that is in order is one run, and is read as it was written; other runs are merged.
 
-    Parameters
-    ----------
-    held
-        How many values memory is taken for.
-
-    Attributes
-    ----------
-    low, high
-        The least and the greatest of them; of none, 0.
+    `held`: how many values memory is taken for.
+    `low`, `high`: the least and the greatest of them; of none, 0.
     """
 
     def __init__(self, held: int = HELD) -> None:

@@ -28,10 +28,7 @@ _NAMED = 5
 class Proposed:
     """A rule that fills or deletes, and what it would change.
 
-    Attributes
-    ----------
-    effect
-        How many values of which zones, and their means before and after.
+    `effect`: how many values of which zones, and their means before and after.
     """
 
     key: str

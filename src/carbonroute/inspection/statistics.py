@@ -34,10 +34,7 @@ _PARTS = 2**16
 class Moments(NamedTuple):
     """Moments of the known values of each column, shape (Z,): NaN where there are none.
 
-    Attributes
-    ----------
-    sd
-        Sample standard deviation; NaN for one value.
+    `sd`: sample standard deviation; NaN for one value.
     """
 
     known: Integers
@@ -186,15 +183,8 @@ def _lag_correlation(lag: int, series: Array, mean: Array) -> tuple[Array]:
 class Windows:
     """Counts of ascending times in windows of one length, of which only those that hold any take part.
 
-    Parameters
-    ----------
-    begin_us
-        Where a window begins; no time lies before.
-
-    Attributes
-    ----------
-    most, at_us
-        The highest count, and where the first window with it begins.
+    `begin_us`: where a window begins; no time lies before.
+    `most`, `at_us`: the highest count, and where the first window with it begins.
     """
 
     def __init__(self, begin_us: int, window_us: int) -> None:
@@ -243,15 +233,8 @@ class Windows:
 class Gaps:
     """Gaps between ascending times, counted in bins of which each is a 1,024th of its value, or 1 µs.
 
-    Parameters
-    ----------
-    times
-        Gives ascending times, µs, piece by piece, the same ones at every call.
-
-    Attributes
-    ----------
-    count, longest_us
-        How many there are, and the longest; 0 for none.
+    `times`: gives ascending times, µs, piece by piece, the same ones at every call.
+    `count`, `longest_us`: how many there are, and the longest; 0 for none.
     """
 
     def __init__(self, times: Callable[[], Iterator[Integers]], mean_us: float) -> None:

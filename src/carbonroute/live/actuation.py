@@ -153,10 +153,7 @@ class Actuation:
     def would_send(self, weights: Array, per_s: Array) -> tuple[Array, list[str]]:
         """Return the weights as `apply` would send them, shape (O, W, R), and what would be refused.
 
-        Parameters
-        ----------
-        weights, per_s
-            As of `apply`.
+        `weights`, `per_s`: as of `apply`.
         """
         sent, problems = weights.copy(), []
         for name, target, covered in reversed(list(zip(self.names, self._open, self.covered, strict=True))):
@@ -179,10 +176,7 @@ class Actuation:
     def defer(self, budget: Array) -> None:
         """Tell the targets that have a deferral budget how much of the work that can wait may run now.
 
-        Parameters
-        ----------
-        budget
-            Of each cell, 0…1, shape (O, W): a target of several cells gets the lowest.
+        `budget`: of each cell, 0…1, shape (O, W): a target of several cells gets the lowest.
         """
         for target, covered in zip(self._open, self.covered, strict=True):
             if isinstance(target, OpenGauge):

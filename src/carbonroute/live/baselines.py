@@ -48,11 +48,8 @@ def _inside(weights: Array, site: Site) -> Array:
 def energy_j(site: Site, measured_j: Array | None = None) -> Array | None:
     """Return the energy of a request at the wall, J, shape (W, R); None where the scenario states none.
 
-    Parameters
-    ----------
-    measured_j
-        Marginal IT energy of a request as measured, J, shape (W, R); NaN where unknown: the scenario's stands
-        there.
+    `measured_j`: marginal IT energy of a request as measured, J, shape (W, R); NaN where unknown: the
+    scenario's stands there.
     """
     if site.energy is None:
         return None

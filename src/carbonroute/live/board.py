@@ -15,10 +15,7 @@ _MOST_KEPT = 1440
 class Board:
     """Keeps the latest snapshot, and those of the last day. Any thread may read it.
 
-    Parameters
-    ----------
-    interval_s
-        From tick to tick, s.
+    `interval_s`: from tick to tick, s.
     """
 
     def __init__(self, interval_s: float) -> None:

@@ -43,10 +43,7 @@ _MOST_NAME_BYTES = 255
 class Mode(Spelled):
     """How far the policy moves traffic: ``"shadow"``, ``"canary:5%"`` or ``"live"``.
 
-    Attributes
-    ----------
-    share
-        Of each cell's traffic that follows the policy, 0…1; the rest follows the baseline.
+    `share`: of each cell's traffic that follows the policy, 0…1; the rest follows the baseline.
     """
 
     share: float = 0.0
@@ -227,10 +224,7 @@ class LiveConfig(Spec):
 class LiveSetup:
     """A live file with its scenario, checked against each other.
 
-    Attributes
-    ----------
-    settings
-        Its table ``[live]``.
+    `settings`: its table ``[live]``.
     """
 
     path: Path
@@ -447,10 +441,7 @@ def _uncovered(targets: Sequence[AnyTarget], names: Names) -> Iterator[Fault]:
 def address_of(listen: str) -> tuple[str, int]:
     """Return host and port of an address such as ``"127.0.0.1:9909"`` or ``"[::1]:9909"``.
 
-    Raises
-    ------
-    ValueError
-        If it is none.
+    Raises ValueError if it is none.
     """
     host, separator, port = listen.rpartition(":")
     if not separator or not port.isdecimal() or int(port) > 65535:

@@ -162,10 +162,7 @@ def is_killed(setup: LiveSetup) -> bool:
 def back_to_baseline(setup: LiveSetup, *, anything: bool) -> str:
     """Return why the baseline is in force now, whatever the policy says; empty: it is not.
 
-    Parameters
-    ----------
-    anything
-        Whether any region is available.
+    `anything`: whether any region is available.
     """
     if is_killed(setup):
         return "kill file: back to the baseline"
@@ -222,10 +219,7 @@ class Controller:
     def resume(self, planned: Array | None = None) -> None:
         """Take what is in force for what is held: as read back, or as the baseline has it.
 
-        Parameters
-        ----------
-        planned
-            The policy's weights behind a canary, as the journal has them, shape (O, W, R), or None.
+        `planned`: the policy's weights behind a canary, as the journal has them, shape (O, W, R), or None.
         """
         known, share = np.zeros(self._site.shape[:2], dtype=bool), self._live.mode.share
         if share > 0:

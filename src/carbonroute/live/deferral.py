@@ -16,10 +16,7 @@ class Deferral:
 
     Its memory is that of `_MOST_KEPT` moments from the first tick on, however short the interval is.
 
-    Parameters
-    ----------
-    interval_s
-        From tick to tick, s.
+    `interval_s`: from tick to tick, s.
     """
 
     def __init__(self, interval_s: float) -> None:

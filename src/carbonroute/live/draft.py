@@ -71,10 +71,7 @@ def draft(regions: Sequence[Region], policy: str, scenario: str, file: str) -> s
 def runnable(scenario: str, candidates: Iterable[Candidate], site: Site) -> Candidate:
     """Return a policy that can run live: before others, one that goes by carbon and by the latency limits.
 
-    Raises
-    ------
-    InputError
-        If none of the scenario's policies can.
+    Raises InputError if none of the scenario's policies can.
     """
     able = [
         candidate for candidate in candidates if not (candidate.clairvoyant or candidate.by_request(site))

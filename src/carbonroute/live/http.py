@@ -106,10 +106,7 @@ class Fetcher(Protocol):
     def __call__(self, request: Request) -> Answer:
         """Return the answer.
 
-        Raises
-        ------
-        FetchError
-            If there is none, or its status is not 2xx.
+        Raises FetchError if there is none, or its status is not 2xx.
         """
         ...
 
@@ -136,10 +133,7 @@ class HttpFetcher:
     def __call__(self, request: Request) -> Answer:
         """Return the answer.
 
-        Raises
-        ------
-        FetchError
-            If there is none within the limits, or its status is not 2xx.
+        Raises FetchError if there is none within the limits, or its status is not 2xx.
         """
         import httpx2
 
@@ -318,10 +312,7 @@ def _is_link_local(address: str) -> bool:
 def refuse_link_local(url: str, request: Request) -> None:
     """Refuse an address that leads to a link-local host, by number or by name.
 
-    Raises
-    ------
-    FetchError
-        If it does, is not of HTTP, or its host has no address.
+    Raises FetchError if it does, is not of HTTP, or its host has no address.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

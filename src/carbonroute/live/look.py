@@ -74,10 +74,7 @@ class Look:
 def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
     """Ask all sources, metrics and actuators once, and decide; nothing is sent.
 
-    Raises
-    ------
-    PolicyError
-        If the policy fails.
+    Raises PolicyError if the policy fails.
     """
     start = clock.now()
     problems = list(obstacles(setup.settings, journal_folder(setup)))

@@ -14,10 +14,7 @@ from carbonroute.arrays import Mask
 class Names:
     """Names along the axes of weights and measurements.
 
-    Attributes
-    ----------
-    origins, workloads, regions
-        In the order of the scenario.
+    `origins`, `workloads`, `regions`: in the order of the scenario.
     """
 
     origins: Sequence[str]

@@ -19,10 +19,7 @@ from carbonroute.live.server import bound
 def obstacles(settings: Live, journal: Path) -> Iterator[str]:
     """Yield what is to be mended before the start, in words; nothing is changed.
 
-    Parameters
-    ----------
-    settings
-        The table ``[live]``.
+    `settings`: the table ``[live]``.
     """
     yield from _unset(settings, "live")
     yield from _of_the_journal(journal)

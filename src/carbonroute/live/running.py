@@ -54,10 +54,7 @@ class Parts:
 class _Traffic:
     """The parts of the cells in all requests, as the scenario expects them by the hour of week or day.
 
-    Parameters
-    ----------
-    start
-        The calendar at 0 s, UTC.
+    `start`: the calendar at 0 s, UTC.
     """
 
     def __init__(self, setup: LiveSetup, start: datetime) -> None:
@@ -88,10 +85,7 @@ def journal_folder(setup: LiveSetup) -> Path:
 def assembled(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Iterator[Parts]:
     """Put a controller together; nobody else may run in its journal's folder.
 
-    Raises
-    ------
-    RunFolderError
-        If the journal is held by another process, cannot be written, or is damaged.
+    Raises RunFolderError if the journal is held by another process, cannot be written, or is damaged.
     """
     folder = journal_folder(setup)
     with ExitStack() as stack:

@@ -45,10 +45,7 @@ class EnvName(Spelled):
     def secret(self) -> str:
         """Return the secret.
 
-        Raises
-        ------
-        SecretError
-            If the variable is not set, or empty.
+        Raises SecretError if the variable is not set, or empty.
         """
         secret = os.environ.get(self.text, "").strip()
         if not secret:

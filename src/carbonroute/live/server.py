@@ -100,15 +100,8 @@ def _bears(request: Request, token: str) -> bool:
 class Server:
     """Serves an application in a thread of its own.
 
-    Parameters
-    ----------
-    listen
-        Address and port, such as ``"127.0.0.1:9909"``; port 0 takes a free one.
-
-    Raises
-    ------
-    InputError
-        If the address cannot be listened on.
+    `listen`: address and port, such as ``"127.0.0.1:9909"``; port 0 takes a free one.
+    Raises InputError if the address cannot be listened on.
     """
 
     def __init__(self, app: Starlette, listen: str) -> None:
@@ -139,10 +132,7 @@ class Server:
 def bound(listen: str) -> socket.socket:
     """Return a socket that listens on an address and port; port 0 takes a free one.
 
-    Raises
-    ------
-    InputError
-        If it cannot be listened on.
+    Raises InputError if it cannot be listened on.
     """
     host, port = address_of(listen)
     try:

@@ -18,12 +18,8 @@ from carbonroute.live.status import document
 def served(parts: Parts, clock: Clock) -> Iterator[tuple[Callable[[Snapshot, float], None], int | None]]:
     """Serve the status page, where the live file listens; give what takes each tick, and the port.
 
-    Raises
-    ------
-    InputError
-        If the address cannot be listened on.
-    SecretError
-        If the variable that holds the token is not set.
+    Raises InputError if the address cannot be listened on; SecretError if the variable that holds the token
+    is not set.
     """
     setup = parts.setup
     settings, account = setup.settings, parts.controller.account

@@ -21,10 +21,7 @@ _MOST_MOMENTS = 288
 def document(setup: LiveSetup, board: Board, account: Account, monotonic_s: float) -> dict[str, Any]:
     """Return the state of a controller.
 
-    Parameters
-    ----------
-    monotonic_s
-        The clock that never jumps, s.
+    `monotonic_s`: the clock that never jumps, s.
     """
     latest, names = board.latest, setup.names
     about = {

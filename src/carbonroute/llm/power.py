@@ -62,14 +62,9 @@ def sheet_power(tdp_w: float, idle_w: float | None = None, *, gpus: int = 1) -> 
     Prompts draw all of the thermal design power (Patel et al., ASPLOS 2024: prompts reach it, decoding stays
     below); decoding by `DECODE_SHARES`. docs/llm.md has how far this is off.
 
-    Parameters
-    ----------
-    tdp_w, idle_w
-        Thermal design power of one GPU, and its power with weights loaded and no request, W; None assumes
-        `IDLE_SHARE`.
+    `tdp_w`, `idle_w`: thermal design power of one GPU, and its power with weights loaded and no request, W;
+    None assumes `IDLE_SHARE`.
 
-    Examples
-    --------
     >>> law = sheet_power(700.0, gpus=2)
     >>> law.idle_w, law.prefill_w, law.at_w([0, 8, 1000]).tolist()
     (252.0, 1400.0, [252.0, 882.0, 1176.0])

@@ -55,11 +55,8 @@ class StepLaw:
     def step_ms(self, computed: ArrayLike, held: ArrayLike, sequences: ArrayLike = 0) -> Array:
         """Return the time of steps, ms.
 
-        Parameters
-        ----------
-        computed, held, sequences
-            Tokens that the step computes, tokens in the cache at its end, and sequences in the batch, of
-            shapes that broadcast.
+        `computed`, `held`, `sequences`: tokens that the step computes, tokens in the cache at its end, and
+        sequences in the batch, of shapes that broadcast.
         """
         tokens, cached = np.asarray(computed, dtype=np.float64), np.asarray(held, dtype=np.float64)
         # Formula step-time.

@@ -43,10 +43,8 @@ UTILISATION = {
 class Hourly(NamedTuple):
     """Hourly means of the pools, shape (H, P) each; NaN in hours that are not counted whole.
 
-    Attributes
-    ----------
-    utilisation, servers, waiting, offered
-        As in `Queueing`. Utilisation is NaN where there is no end of servers, or none.
+    `utilisation`, `servers`, `waiting`, `offered`: as in `Queueing`. Utilisation is NaN where there is no end
+    of servers, or none.
     """
 
     utilisation: Array

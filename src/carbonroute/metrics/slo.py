@@ -106,10 +106,7 @@ def late_in_words(row: Row) -> str:
 def verdict(row: Row, *, sure: bool | None = None) -> str:
     """Return whether a policy is viable; the workload that breaks the limit, or is nearest to it.
 
-    Parameters
-    ----------
-    sure
-        Whether the intervals leave no doubt; None without intervals.
+    `sure`: whether the intervals leave no doubt; None without intervals.
     """
     return _verdict(row) + ", but not beyond doubt" * (sure is False)
 

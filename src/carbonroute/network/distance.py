@@ -100,13 +100,8 @@ class Places:
 def great_circle_km(latitude: Array, longitude: Array, to_latitude: Array, to_longitude: Array) -> Array:
     """Return the distance between points on the Earth's surface, km, by the haversine formula.
 
-    Parameters
-    ----------
-    latitude, longitude, to_latitude, to_longitude
-        Degrees, of shapes that broadcast.
+    `latitude`, `longitude`, `to_latitude`, `to_longitude`: degrees, of shapes that broadcast.
 
-    Examples
-    --------
     From Frankfurt am Main to Singapore:
 
     >>> great_circle_km(*np.array([50.11, 8.68, 1.35, 103.82])).round()

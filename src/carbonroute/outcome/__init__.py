@@ -88,12 +88,9 @@ class Outcome:
     def merged(cls, parts: Sequence[Outcome]) -> Outcome:
         """Return the outcome of one policy from those of parts of its requests, added up in their order.
 
-        Parameters
-        ----------
-        parts
-            At least one: outcomes of the same policy over other requests of the same origins, workloads and
-            regions. Policy and clairvoyance are those of the first; a field that one of them lacks is
-            left out.
+        `parts`: at least one: outcomes of the same policy over other requests of the same origins, workloads
+        and regions. Policy and clairvoyance are those of the first; a field that one of them lacks is left
+        out.
         """
         emissions = [part.emissions for part in parts if part.emissions]
         paired = [part.paired for part in parts if part.paired]

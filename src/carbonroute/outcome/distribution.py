@@ -33,10 +33,7 @@ class LatencyDistribution(Protocol):
 def joined(distributions: Sequence[LatencyDistribution]) -> LatencyDistribution:
     """Return the distribution over the requests of all of several: samples, or else a histogram.
 
-    Raises
-    ------
-    TypeError
-        If one of them counts no requests.
+    Raises TypeError if one of them counts no requests.
     """
     samples = [one for one in distributions if isinstance(one, Samples)]
     if len(samples) == len(distributions):

@@ -29,10 +29,7 @@ _AT_ONCE, _COARSE = 2**20, 33
 class Groups:
     """Groups of requests, shape (K,) each.
 
-    Attributes
-    ----------
-    low, high
-        Ends of the piece that a group is of all requests of these three.
+    `low`, `high`: ends of the piece that a group is of all requests of these three.
     """
 
     workload: Index

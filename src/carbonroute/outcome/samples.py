@@ -20,10 +20,7 @@ _BRACKETED = 50_000
 class Samples:
     """Latency of every single request.
 
-    Attributes
-    ----------
-    parts
-        For each workload, arrays that together hold the latency of its requests, ms.
+    `parts`: for each workload, arrays that together hold the latency of its requests, ms.
     """
 
     parts: tuple[tuple[Array, ...], ...]

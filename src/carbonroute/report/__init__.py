@@ -25,10 +25,7 @@ __all__ = ["REPORT", "Page", "page_of", "render", "write"]
 def page_of(path: Path) -> Page:
     """Return the page of a finished run's or study's folder.
 
-    Raises
-    ------
-    RunFolderError
-        If the folder is not that of a finished run or study, or a table was changed since.
+    Raises RunFolderError if the folder is not that of a finished run or study, or a table was changed since.
     """
     outputs = read_manifest(path)["outputs"]
     require_unchanged(path, outputs)
@@ -50,10 +47,7 @@ def write(path: Path, output: Path | None = None, drawn: Mapping[str, Drawn] = M
     Figures of this run that are `drawn` already, in the house style, lose their titles to the page. They may
     have been saved as PNG, but not as SVG, which moves their texts by the last bits.
 
-    Raises
-    ------
-    RunFolderError
-        If the folder is not that of a finished run or study, or the file cannot be written.
+    Raises RunFolderError if the folder is not that of a finished run or study, or the file cannot be written.
     """
     if output is not None:
         write_named(output, render(page_of(path)).encode())

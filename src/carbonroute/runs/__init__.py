@@ -57,15 +57,8 @@ class Result:
     def table(self, name: str = "policies") -> pl.DataFrame:
         """Return one of the run's tables, at full precision.
 
-        Parameters
-        ----------
-        name
-            A field of `Tables`: ``"policies"``, ``"workloads"``, ``"intervals"``, …
-
-        Raises
-        ------
-        InputError
-            If there is no table of that name.
+        `name`: a field of `Tables`: ``"policies"``, ``"workloads"``, ``"intervals"``, …
+        Raises InputError if there is no table of that name.
         """
         names = [field.name for field in fields(Tables)]
         if name not in names:
@@ -77,15 +70,8 @@ class Result:
     def to_pandas(self, name: str = "policies") -> Any:
         """Return one of the run's tables as a pandas DataFrame; pyarrow is not needed.
 
-        Parameters
-        ----------
-        name
-            As of `table`.
-
-        Raises
-        ------
-        InputError
-            If there is no table of that name, or pandas is not installed.
+        `name`: as of `table`.
+        Raises InputError if there is no table of that name, or pandas is not installed.
         """
         return to_pandas(self.table(name))
 

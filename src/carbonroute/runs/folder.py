@@ -81,10 +81,7 @@ def writer_of(name: str) -> str | None:
 def require_unchanged(path: Path, outputs: Mapping[str, str]) -> None:
     """Refuse a folder in which a file does not match its manifest's digests (`outputs`, by name).
 
-    Raises
-    ------
-    RunFolderError
-        With the first such file, and the command that writes it again.
+    Raises RunFolderError with the first such file, and the command that writes it again.
     """
     for name, stated in outputs.items():
         with reading(path / name):
@@ -162,11 +159,8 @@ class RunFolder:
     def reopen(cls, path: Path, command: str) -> RunFolder:
         """Return the folder of a finished run or study, for a command to write more into it.
 
-        Raises
-        ------
-        RunFolderError
-            If it is not the folder of a finished run or study, or a file of it was changed; one that the
-            command writes may be missing.
+        Raises RunFolderError if it is not the folder of a finished run or study, or a file of it was changed;
+        one that the command writes may be missing.
         """
         folder = cls(path, read_manifest(path).get("kind", "run"))
         with ExitStack() as stack:
@@ -181,10 +175,7 @@ class RunFolder:
     def keep(self, outputs: Mapping[str, str], *, but: Collection[str]) -> None:
         """Keep outputs of the earlier run (digests by name) in this one, except those named in `but`.
 
-        Raises
-        ------
-        RunFolderError
-            If one of them was changed.
+        Raises RunFolderError if one of them was changed.
         """
         kept = {name: stated for name, stated in outputs.items() if name not in but}
         require_unchanged(self.path, kept)

@@ -32,10 +32,7 @@ class Replayed(NamedTuple):
 def written(inputs: Inputs, folder: Path) -> Iterator[dict[int, DecisionJournal]]:
     """Open a journal for each of a scenario's policies that decides for whole cells, by its index.
 
-    Raises
-    ------
-    RunFolderError
-        If there are decision records already, or none can be written.
+    Raises RunFolderError if there are decision records already, or none can be written.
     """
     if folder.exists() and journals(folder):
         raise RunFolderError(f"{folder}: holds decision records already; name another folder, or remove it")

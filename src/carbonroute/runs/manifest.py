@@ -94,11 +94,8 @@ class Replacing(Document):
 def parsed(model: type[_D], data: bytes, place: str, remedy: str) -> tuple[_D, dict[str, Any]]:
     """Return a document, and the same as plain JSON; errors begin with `place` and end with `remedy`.
 
-    Raises
-    ------
-    RunFolderError
-        If it is not UTF-8, no strict JSON (a key twice, NaN, infinity, half a character, deep nesting), or
-        not of that model.
+    Raises RunFolderError if it is not UTF-8, no strict JSON (a key twice, NaN, infinity, half a character,
+    deep nesting), or not of that model.
     """
     try:
         plain = json.loads(
@@ -170,10 +167,7 @@ def is_sealed(content: Mapping[str, Any]) -> bool:
 def read_manifest(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
     """Return the manifest of a run's or study's folder as plain JSON, without its digest, after both checks.
 
-    Raises
-    ------
-    RunFolderError
-        If there is none, it is not such a manifest, or it was changed since it was written.
+    Raises RunFolderError if there is none, it is not such a manifest, or it was changed since it was written.
     """
     content = unverified(path, model)
     if not is_sealed(content):
@@ -196,10 +190,7 @@ def _made_again(content: Mapping[str, Any]) -> str:
 def unverified(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
     """Return a folder's manifest as plain JSON, after validation by a model, whether or not it was changed.
 
-    Raises
-    ------
-    RunFolderError
-        If there is none, or it is not such a manifest.
+    Raises RunFolderError if there is none, or it is not such a manifest.
     """
     require_folder(path, "the folder of a finished run or study")
     with reading(path / MANIFEST):
@@ -211,10 +202,7 @@ def unverified(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
 def require_folder(path: Path, wanted: str) -> None:
     """Refuse a file where a folder of results is named.
 
-    Raises
-    ------
-    RunFolderError
-        With the command that takes the file.
+    Raises RunFolderError with the command that takes the file.
     """
     if path.is_file():
         kind = kind_of(path) or f"a file; name {wanted}"

@@ -29,10 +29,7 @@ class Precision:
     that it covers a little less often than it says; this vanishes with the width (Chow and Robbins, Annals of
     Mathematical Statistics 36 (1965), 457-462). `FEWEST` keeps it small where it would be largest.
 
-    Attributes
-    ----------
-    half_width
-        Of its interval, in the figure's unit.
+    `half_width`: of its interval, in the figure's unit.
     """
 
     figure: str
@@ -42,10 +39,7 @@ class Precision:
     def read(cls, text: str) -> Precision:
         """Parse a text such as ``"slo_violation_pct ± 0.05"`` (or ``+-``).
 
-        Raises
-        ------
-        InputError
-            If it is malformed, or there is no such figure.
+        Raises InputError if it is malformed, or there is no such figure.
         """
         match = _PATTERN.fullmatch(text)
         if match is None or float(match[2]) == 0:
@@ -64,10 +58,7 @@ class Precision:
     ) -> tuple[str, float]:
         """Return the policy of the widest interval, and its half-width.
 
-        Raises
-        ------
-        InputError
-            If the run has no such figure.
+        Raises InputError if the run has no such figure.
         """
         whole = replications.filter(pl.col("workload").is_null(), figure=self.figure)
         if whole.is_empty():

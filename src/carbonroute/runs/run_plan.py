@@ -62,10 +62,7 @@ class RunPlan:
     ) -> RunPlan:
         """Return the plan that the arguments of `carbonroute.run` make.
 
-        Raises
-        ------
-        InputError
-            If one is out of range, or they do not go together.
+        Raises InputError if one is out of range, or they do not go together.
         """
         precision = Precision.read(until) if until is not None else None
         most = replications if replications is not None else (MOST if precision else 1)

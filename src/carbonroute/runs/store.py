@@ -197,10 +197,7 @@ def add_to(folder: RunFolder, scenario: Scenario, digests: Mapping[str, str], co
     (whatever its limits: each command records those that it used), data and versions, it is started anew,
     and its notes say so.
 
-    Raises
-    ------
-    RunFolderError
-        If a file of that run was changed since.
+    Raises RunFolderError if a file of that run was changed since.
     """
     provenance = {"carbonroute": version("carbonroute"), **origin(scenario, digests)}
     if not stands(folder.path, MANIFEST):
@@ -260,11 +257,8 @@ def _factors(scenario: Scenario) -> dict[str, Any]:
 def read_tables(path: Path) -> Tables:
     """Return the tables of a run folder, after checking all files against its manifest.
 
-    Raises
-    ------
-    RunFolderError
-        If the folder is not that of a finished run, a file of it was changed since, or a table is
-        malformed.
+    Raises RunFolderError if the folder is not that of a finished run, a file of it was changed since, or a
+    table is malformed.
     """
     outputs = read_manifest(path)["outputs"]
     require_unchanged(path, outputs)
@@ -274,10 +268,7 @@ def read_tables(path: Path) -> Tables:
 def tables_of(path: Path, outputs: Mapping[str, str]) -> Tables:
     """Return the tables of a run folder whose outputs are checked already.
 
-    Raises
-    ------
-    RunFolderError
-        If the folder is not that of a run, or a table is malformed.
+    Raises RunFolderError if the folder is not that of a run, or a table is malformed.
     """
     if read_manifest(path).get("kind") == STUDY:
         remedy = remedy_for(path, "name the folder of a run")

@@ -44,10 +44,7 @@ class Rewriting:
     def of(cls, scenario: str | Path, output: Path, *, code: bool = True) -> Rewriting:
         """Read a scenario.
 
-        Raises
-        ------
-        InputError
-            If it cannot be used, or would not find its files from where the new file is.
+        Raises InputError if it cannot be used, or would not find its files from where the new file is.
         """
         inputs = resolve(load(scenario, code=code))
         data, folder = tables(scenario)
@@ -61,10 +58,7 @@ class Rewriting:
     def text(self, changes: Mapping[str, Any], remark: str) -> str:
         """Return the scenario with values set, by path, as TOML under a remark that goes on from its name.
 
-        Raises
-        ------
-        InputError
-            If it is faulty with them.
+        Raises InputError if it is faulty with them.
         """
         spelled = changed(self.data, changes, str(self.scenario))
         examined(spelled, str(self.output), self._folder, Written(), code=self.code)

@@ -52,10 +52,7 @@ class Base:
         A policy whose parameter changes from cell to cell keeps one label in all of them: its name without
         the parameters in parentheses behind it, where no other policy has that name.
 
-        Raises
-        ------
-        InputError
-            If there can be no such scenario.
+        Raises InputError if there can be no such scenario.
         """
         scenario = checked(self.data, self.source, self.folder, changes, code=self.code)
         labels = dict(self._steady_labels(scenario, changes))
@@ -110,10 +107,7 @@ class Cell:
 class Study:
     """A study that can be run: all of its cells have a valid scenario.
 
-    Attributes
-    ----------
-    cells
-        All of them, in the grid's order.
+    `cells`: all of them, in the grid's order.
     """
 
     path: Path
@@ -250,10 +244,7 @@ class _Reading:
 class _Cells:
     """The cells of a study while they are checked.
 
-    Attributes
-    ----------
-    errors
-        Those of the cells, each fault once, with the first cell that has it.
+    `errors`: those of the cells, each fault once, with the first cell that has it.
     """
 
     def __init__(self, base: Base, axes: Sequence[Axis], places: Places) -> None:

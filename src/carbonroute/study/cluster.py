@@ -19,10 +19,7 @@ TIMEOUT_S, ASK_EVERY_S = 30.0, 5.0
 def cluster_at(address: str) -> Iterator[Sequence[Seat]]:
     """Provide all workers of the Dask cluster of a scheduler's address (tcp://host:8786) as one seat.
 
-    Raises
-    ------
-    InputError
-        If Dask is not installed, or no scheduler answers.
+    Raises InputError if Dask is not installed, or no scheduler answers.
     """
     try:
         from distributed import KilledWorker

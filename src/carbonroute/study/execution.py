@@ -63,12 +63,7 @@ class Execution:
     def run(self, seats: Sequence[Seat], cells: Iterable[int]) -> None:
         """Run cells, given by their indices, and record their results in the journal.
 
-        Raises
-        ------
-        RunFolderError
-            If the folder cannot be written.
-        WorkerError
-            If workers cannot even start.
+        Raises RunFolderError if the folder cannot be written; WorkerError if workers cannot even start.
         """
         self._waiting.extend(cells)
         self._before = len(self.study.cells) - len(self._waiting)

@@ -189,10 +189,7 @@ class StudyFile(Spec):
 def tables_of(path: Path) -> dict[str, Any]:
     """Return the tables of a study file, unchecked.
 
-    Raises
-    ------
-    InputError
-        If it is no TOML, or a file of another kind.
+    Raises InputError if it is no TOML, or a file of another kind.
     """
     if str(path) in builtin_scenarios() and not path.exists():
         remedy = f"run it: `carbonroute simulate {path}`"
@@ -209,10 +206,8 @@ def tables_of(path: Path) -> dict[str, Any]:
 def read(path: Path) -> StudyFile:
     """Read and check a study file.
 
-    Raises
-    ------
-    InputError
-        With all faults in it. Those of its cells are found by `carbonroute.study.cells.cells_of`.
+    Raises InputError with all faults in it. Those of its cells are found by
+    `carbonroute.study.cells.cells_of`.
     """
     return checked(tables_of(path), path)
 
@@ -220,10 +215,7 @@ def read(path: Path) -> StudyFile:
 def checked(tables: Mapping[str, Any], path: Path) -> StudyFile:
     """Return the study that the tables of a file spell.
 
-    Raises
-    ------
-    InputError
-        With all faults in them.
+    Raises InputError with all faults in them.
     """
     return validated(StudyFile, tables, str(path), path.parent, written=Written(path))
 
@@ -250,10 +242,7 @@ def mended(tables: Mapping[str, Any], error: InputError) -> tuple[StudyFile, dic
 def axes_of(file: StudyFile, source: str) -> tuple[Axis, ...]:
     """Return the axes of the grid, then those of the variants; `source` names the file in errors.
 
-    Raises
-    ------
-    InputError
-        If an axis has no values, a name that is taken, or values with the same label.
+    Raises InputError if an axis has no values, a name that is taken, or values with the same label.
     """
     axes, faults = axes_and_faults(file.grid, dict(enumerate(file.variants)))
     if faults:
@@ -266,10 +255,7 @@ def axes_and_faults(
 ) -> tuple[tuple[Axis, ...], list[tuple[str, Fault]]]:
     """Return the axes that can be known, and the faults of all, each with the key that it is of.
 
-    Parameters
-    ----------
-    variants
-        Of the study file, by their numbers there.
+    `variants`: of the study file, by their numbers there.
     """
     faults: list[tuple[str, Fault]] = []
     stated: list[tuple[str, str, list[Any]]] = []

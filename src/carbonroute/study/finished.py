@@ -179,10 +179,7 @@ def is_finished(path: Path, failed: Set[int]) -> bool:
 def read(folder: str | Path) -> StudyTables:
     """Return the tables of a study's folder, after checking all files against its manifest.
 
-    Raises
-    ------
-    RunFolderError
-        If it is not the folder of a finished study, or a file of it was changed since.
+    Raises RunFolderError if it is not the folder of a finished study, or a file of it was changed since.
     """
     path = Path(folder)
     outputs = read_manifest(path)["outputs"]
@@ -193,10 +190,8 @@ def read(folder: str | Path) -> StudyTables:
 def tables_in(path: Path, outputs: Mapping[str, str]) -> StudyTables:
     """Return the tables of a study's folder whose outputs are checked already.
 
-    Raises
-    ------
-    RunFolderError
-        If it is not the folder of a study, or its results are none that its manifest can be of.
+    Raises RunFolderError if it is not the folder of a study, or its results are none that its manifest can be
+    of.
     """
     if read_manifest(path).get("kind") != STUDY:
         remedy = remedy_for(path, "name the folder of a study")

@@ -40,10 +40,7 @@ class Settings(Document):
 def claim(folder: RunFolder, settings: Mapping[str, Any]) -> None:
     """Write a study's settings into its folder, or compare them with those already there.
 
-    Raises
-    ------
-    RunFolderError
-        With the differences, if the folder is of another study.
+    Raises RunFolderError with the differences, if the folder is of another study.
     """
     with reading(folder.path / SETTINGS):
         if not stands(folder.path, SETTINGS):
@@ -70,10 +67,7 @@ def claim(folder: RunFolder, settings: Mapping[str, Any]) -> None:
 def read_settings(folder: Path) -> Settings:
     """Return the settings of a folder's study.
 
-    Raises
-    ------
-    RunFolderError
-        If there are none, or they cannot be read.
+    Raises RunFolderError if there are none, or they cannot be read.
     """
     require_folder(folder, "the folder of a study")
     with reading(folder / SETTINGS):

@@ -146,10 +146,7 @@ def records(folder: Path, check: Callable[[Record], Iterator[str]] | None = None
     A cell that was run again after it failed stands there twice: the last record counts.
     A line that is not whole at the end is left out: it is being written, or was when its run was killed.
 
-    Raises
-    ------
-    RunFolderError
-        If any other line is damaged.
+    Raises RunFolderError if any other line is damaged.
     """
     return (record for _, record in _lines(folder, check))
 

@@ -22,10 +22,7 @@ _STEP = re.compile(r"[.\[\]]+")
 def in_study(path: Path, faults: Iterable[tuple[str, Fault]]) -> InputError | None:
     """Return the faults of a study file as one error, if there are any, each with its line.
 
-    Parameters
-    ----------
-    faults
-        Each with the key of the file that it is of.
+    `faults`: each with the key of the file that it is of.
     """
     stated = list(faults)
     lines = Written(path).lines() or {} if stated else {}

@@ -81,11 +81,8 @@ class Status:
 def status(folder: str | Path) -> Status:
     """Return the status of the study in a folder, finished or not.
 
-    Raises
-    ------
-    RunFolderError
-        If there is no study in it, or its journal is damaged: a finished study has all of its cells; or the
-        manifest or a file of a finished study is damaged.
+    Raises RunFolderError if there is no study in it, or its journal is damaged: a finished study has all of
+    its cells; or the manifest or a file of a finished study is damaged.
     """
     place = Path(folder)
     settings = read_settings(place)

@@ -36,11 +36,8 @@ class LogFile:
 def located(logs: Sequence[Log], demand: Demand) -> list[LogFile]:
     """Return the files of a scenario's logs, in the order of the logs and by name.
 
-    Raises
-    ------
-    InputError
-        If no file fits a pattern, a file is of two logs, or its name says an origin or a workload that there
-        is not.
+    Raises InputError if no file fits a pattern, a file is of two logs, or its name says an origin or a
+    workload that there is not.
     """
     faults: list[Fault] = []
     files: list[LogFile] = []

@@ -54,11 +54,8 @@ _BYTES_PER_RATE = 64
 class WindowGaps(Spelled):
     """How windows without a row are filled: ``"refuse"``, ``"zero:1h"`` or ``"interpolate:1h"``.
 
-    Attributes
-    ----------
-    filling
-        ``"zero"``: nothing came; ``"interpolate"``: linear in time between the neighbours; None if gaps are
-        refused.
+    `filling`: ``"zero"``: nothing came; ``"interpolate"``: linear in time between the neighbours; None if
+    gaps are refused.
     """
 
     filling: str | None = None

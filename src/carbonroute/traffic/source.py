@@ -106,10 +106,7 @@ class TrafficSource(Spec):
     def arrivals(self, demand: Demand) -> Arrivals:
         """Return the requests of a horizon.
 
-        Raises
-        ------
-        InputError
-            With file, line and column, if a file cannot be used, or does not fit the scenario.
+        Raises InputError with file, line and column, if a file cannot be used, or does not fit the scenario.
         """
 
     def measures(self, column: Measured, workload: str) -> tuple[bool, ...]:  # noqa: ARG002  kinds that read logs override it and use both

@@ -103,10 +103,7 @@ class LogSummary:
     def refuse_late(self, log: Log, limit: Duration) -> None:
         """Refuse a log in which a row is earlier than one above it by more than a limit.
 
-        Raises
-        ------
-        InputError
-            With the line of the row that is latest.
+        Raises InputError with the line of the row that is latest.
         """
         minutes = -(-self.late_us // US_PER_MINUTE)
         if minutes <= limit.minutes:
@@ -119,10 +116,7 @@ class LogSummary:
     def refuse_unit(self, file_name: str) -> None:
         """Refuse inference times that only a wrong unit explains.
 
-        Raises
-        ------
-        InputError
-            If more than half of them are under a microsecond, or over an hour.
+        Raises InputError if more than half of them are under a microsecond, or over an hour.
         """
         for count, what in ((self.too_short, "under a microsecond"), (self.too_long, "over an hour")):
             if 2 * count > self.served:

@@ -55,11 +55,8 @@ class Empirical(Law):
     def read(self, folder: Path, digests: Digests | None = None) -> Self:
         """Return the law with its times.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be read, has no such column or less than two times, or one of them is missing,
-            not a number, not above 0, or more than `MAX_TIME_MS`.
+        Raises InputError if the file cannot be read, has no such column or less than two times, or one of
+        them is missing, not a number, not above 0, or more than `MAX_TIME_MS`.
         """
         from carbonroute.files.csv_layout import CsvLayout
         from carbonroute.files.numbers import column_numbers

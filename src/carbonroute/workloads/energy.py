@@ -44,10 +44,7 @@ class Energy:
     def at_the_wall_j(self, workload: Index, tokens_j: Array) -> Array:
         """Return the energy of requests in each region, network included, J, shape (n, R).
 
-        Parameters
-        ----------
-        workload, tokens_j
-            Workload of each request, and IT energy of its tokens, J, shape (n,).
+        `workload`, `tokens_j`: workload of each request, and IT energy of its tokens, J, shape (n,).
         """
         it_j = (self.request_j.take(workload) + tokens_j)[:, np.newaxis] * self.hardware_factor
         at_the_wall: Array = it_j * self.pue + self.network_j.take(workload)[:, np.newaxis]

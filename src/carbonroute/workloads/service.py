@@ -52,10 +52,7 @@ class Law(Spec):
 
         The digest of the file is noted in the digests.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be used.
+        Raises InputError if the file cannot be used.
         """
         return self
 
@@ -337,10 +334,7 @@ class Gamma(Distribution):
 def score_of(within: Array, beyond: Array) -> Array:
     """Return the standard-normal score of a probability; its complement gives the digits of the upper tail.
 
-    Parameters
-    ----------
-    within, beyond
-        Probabilities that sum to 1, of the same shape.
+    `within`, `beyond`: probabilities that sum to 1, of the same shape.
     """
     from carbonroute.special import ndtri
 

@@ -92,20 +92,14 @@ class Tokens(Law):
     def time_ms(self, prompt: Array, answer: Array) -> Array:
         """Return the service time of requests, ms.
 
-        Parameters
-        ----------
-        prompt, answer
-            Lengths in tokens, of shapes that broadcast.
+        `prompt`, `answer`: lengths in tokens, of shapes that broadcast.
         """
         return self.overhead_ms + self.prefill_ms_per_token * prompt + self.decode_ms_per_token * answer
 
     def estimate_ms(self, prompt: Array, share: float | None = None) -> Array:
         """Return the estimate of the service time before the answer is known, ms, shape of `prompt`.
 
-        Parameters
-        ----------
-        share
-            Of answers that the estimate is to cover, 0 < share < 1; None for the expected answer.
+        `share`: of answers that the estimate is to cover, 0 < share < 1; None for the expected answer.
         """
         answer = self.answer_tokens.average() if share is None else self.answer_tokens.quantile(share)
         return self.time_ms(prompt, np.array(answer))

@@ -71,10 +71,7 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
 class Server:
     """What served a log: replicas of a pool, whose law is the one to begin with.
 
-    Attributes
-    ----------
-    pool
-        With the law of data sheets, or another one to begin with.
+    `pool`: with the law of data sheets, or another one to begin with.
     """
 
     pool: LlmPool

@@ -18,10 +18,7 @@ _NAMED = ("model", "gpu")
 def options_of(scenario: str | Path, stated: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of a log's replicas: as stated, and the rest as a scenario's pool has it.
 
-    Raises
-    ------
-    InputError
-        If the scenario cannot be read, or has no such pool.
+    Raises InputError if the scenario cannot be read, or has no such pool.
     """
     data, _ = tables(scenario)
     return {**next(iter(_matching(data, scenario, stated).values())), **stated}

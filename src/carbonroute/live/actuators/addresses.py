@@ -15,10 +15,7 @@ from carbonroute.spec import Spelled
 class Address(Spelled):
     """An IP address with a port, such as ``"10.0.0.7:8000"`` or ``"[2001:db8::7]:8000"``.
 
-    Attributes
-    ----------
-    host, port
-        The IP address without brackets; 1 to 65,535.
+    `host`, `port`: the IP address without brackets; 1 to 65,535.
     """
 
     host: str = ""
@@ -28,13 +25,8 @@ class Address(Spelled):
     def parse(cls, text: str) -> Self:
         """Return the address that a text spells, in its shortest spelling.
 
-        Raises
-        ------
-        ValueError
-            If it is none; names are not looked up.
+        Raises ValueError if it is none; names are not looked up.
 
-        Examples
-        --------
         >>> Address.parse("[2001:DB8:0::7]:08000")
         '[2001:db8::7]:8000'
         """

@@ -199,16 +199,10 @@ def assignment(
 ) -> tuple[bytes, str]:
     """Return the file that gives each region its weight, and its version.
 
-    Parameters
-    ----------
-    parts
-        Whole numbers by region. Those of 0 stand by at priority 1; regions that are left out are left out.
-
-    Raises
-    ------
-    TargetError
-        If a region has no endpoint, an address is there twice, or no region has a weight: Envoy takes such
-        files over, and fails.
+    `parts`: whole numbers by region. Those of 0 stand by at priority 1; regions that are left out are left
+    out.
+    Raises TargetError if a region has no endpoint, an address is there twice, or no region has a weight:
+    Envoy takes such files over, and fails.
     """
     places = [place for region in parts for place in endpoints.get(region, ())]
     without = [region for region in parts if not endpoints.get(region)]

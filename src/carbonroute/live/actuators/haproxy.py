@@ -139,10 +139,7 @@ def in_steps(
 ) -> dict[str, int]:
     """Return whole numbers by region, as large as its servers' highest weight `most` allows.
 
-    Raises
-    ------
-    TargetError
-        If a region with a share has no server, or a trickle leaves nothing to divide.
+    Raises TargetError if a region with a share has no server, or a trickle leaves nothing to divide.
     """
     without = [region for region in shares if not servers.get(region)]
     if without:

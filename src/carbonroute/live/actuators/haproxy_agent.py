@@ -78,10 +78,7 @@ class HAProxyAgent(Target):
     def open(self, context: TargetContext) -> OpenHAProxyAgent:
         """Listen, and return the target.
 
-        Raises
-        ------
-        InputError
-            If the address cannot be listened on.
+        Raises InputError if the address cannot be listened on.
         """
         return OpenHAProxyAgent(self, context)
 

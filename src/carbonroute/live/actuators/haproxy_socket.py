@@ -35,10 +35,7 @@ class Server(Spelled):
     def parse(cls, text: str) -> Self:
         """Return the server that a text names.
 
-        Raises
-        ------
-        ValueError
-            If it is no name: nothing but letters, digits and ``_.:-`` reaches the socket.
+        Raises ValueError if it is no name: nothing but letters, digits and ``_.:-`` reaches the socket.
         """
         match = _SERVER.fullmatch(text)
         if not match:
@@ -74,10 +71,7 @@ class Held:
 class StatsSocket:
     """The stats socket at a path.
 
-    Parameters
-    ----------
-    timeout_s
-        Time limit for an exchange, s.
+    `timeout_s`: time limit for an exchange, s.
     """
 
     def __init__(self, path: Path, timeout_s: float) -> None:
@@ -87,12 +81,7 @@ class StatsSocket:
     def ask(self, command: str) -> str:
         """Return the answer to one command.
 
-        Raises
-        ------
-        OSError
-            If there is none.
-        TargetError
-            If it is too long.
+        Raises OSError if there is none; TargetError if it is too long.
         """
         answer, end_s = bytearray(), time.monotonic() + self._timeout_s
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -111,12 +100,7 @@ class StatsSocket:
     def refuse_words(self, command: str) -> None:
         """Send a command that is answered by nothing where it was obeyed.
 
-        Raises
-        ------
-        TargetError
-            With HAProxy's words, if it was not.
-        OSError
-            If there is no answer.
+        Raises TargetError with HAProxy's words, if it was not; OSError if there is no answer.
         """
         words = self.ask(command)
         if words:
@@ -125,12 +109,8 @@ class StatsSocket:
     def servers(self, backend: str) -> dict[Server, Held]:
         """Return the states of a backend's servers.
 
-        Raises
-        ------
-        TargetError
-            If there is no such backend, or the answer is of another form.
-        OSError
-            If there is no answer.
+        Raises TargetError if there is no such backend, or the answer is of another form; OSError if there is
+        no answer.
         """
         lines = self.ask(f"show servers state {backend}").splitlines()
         if len(lines) < 2 or not lines[1].startswith("# "):

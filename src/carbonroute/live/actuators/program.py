@@ -49,15 +49,8 @@ def run_program(
 ) -> Done:
     """Run a program to its end, and kill it with all of its children where it takes too long.
 
-    Parameters
-    ----------
-    timeout_s
-        Time limit, s.
-
-    Raises
-    ------
-    TargetError
-        If it cannot be started, takes too long, or writes more than 1 MiB on standard output.
+    `timeout_s`: time limit, s.
+    Raises TargetError if it cannot be started, takes too long, or writes more than 1 MiB on standard output.
     """
     program = command[0]
     try:

@@ -48,10 +48,7 @@ Result = Literal["ok", "rejected", "unverified", "unreachable"]
 class TargetError(CarbonrouteError):
     """A router did not take weights, or cannot be asked.
 
-    Parameters
-    ----------
-    detail
-        In words, without secrets.
+    `detail`: in words, without secrets.
     """
 
     def __init__(self, result: Result, detail: str) -> None:
@@ -162,10 +159,7 @@ class Target(Spec, ABC):
     def faults(self, regions: Sequence[str], served: Sequence[str] | None = None) -> Iterator[Fault]:
         """Yield all faults of the settings that only the scenario can show.
 
-        Parameters
-        ----------
-        served
-            Those that may serve the target's traffic; by default, all.
+        `served`: those that may serve the target's traffic; by default, all.
         """
         del regions, served
         yield from ()
@@ -239,10 +233,7 @@ class OpenTarget(ABC):
     def rounded(self, shares: Mapping[str, float]) -> dict[str, float]:
         """Return the shares that would be sent for these.
 
-        Raises
-        ------
-        TargetError
-            If none would.
+        Raises TargetError if none would.
         """
         return in_shares(self._rounded(self._checked(shares)))
 
@@ -286,10 +277,8 @@ class OpenTarget(ABC):
     def _checked(self, shares: Mapping[str, float]) -> Mapping[str, float]:
         """Return shares that may be written.
 
-        Raises
-        ------
-        TargetError
-            If they are empty, all 0, negative, not numbers, of unknown regions, or do not add up to 1.
+        Raises TargetError if they are empty, all 0, negative, not numbers, of unknown regions, or do not add
+        up to 1.
         """
         unknown = [region for region in shares if region not in self.context.regions]
         if unknown:
@@ -328,10 +317,7 @@ class OpenTarget(ABC):
     def _verified(self, sent: Mapping[str, float], end_s: float) -> dict[str, float]:
         """Return the shares held, once they are those sent.
 
-        Raises
-        ------
-        TargetError
-            If they are not within the time limit.
+        Raises TargetError if they are not within the time limit.
         """
         clock = self.context.clock
         for _ in range(math.ceil(self.timeout_s / self.pause_s) + 1):

@@ -59,10 +59,8 @@ def rates(evidence: Evidence, scenario: Scenario, expected_per_s: Array) -> Part
 def dispersion(counts: Array, expected: Array) -> float:
     """Return the index of dispersion φ of counts, 1 at least.
 
-    Parameters
-    ----------
-    counts, expected
-        Of successive windows, shape (K,); windows in which nothing is expected do not count.
+    `counts`, `expected`: of successive windows, shape (K,); windows in which nothing is expected do not
+    count.
     """
     some = expected > 0
     counts, expected = counts[some], expected[some]

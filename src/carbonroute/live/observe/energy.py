@@ -89,10 +89,7 @@ def _nothing(kinds: int, windows: int, why: str) -> MarginalEnergy:
 class EnergyLog:
     """Windows of time with their requests and energy, of each region, for the regression.
 
-    Parameters
-    ----------
-    by_workload
-        Whether requests are counted by workload: else all of a region's are of one kind.
+    `by_workload`: whether requests are counted by workload: else all of a region's are of one kind.
     """
 
     def __init__(self, regions: int, *, by_workload: bool) -> None:

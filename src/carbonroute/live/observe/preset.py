@@ -38,10 +38,7 @@ _SCALE: Mapping[str, float] = MappingProxyType({"s": 1000.0, "ms": 1.0, "us": 0.
 class TotalTime:
     """A time per request: the increase of a total time by that of a count.
 
-    Attributes
-    ----------
-    unit
-        Of the total.
+    `unit`: of the total.
     """
 
     total: str

@@ -25,10 +25,7 @@ _MAX_BYTES = 4 * 2**20
 class ObserveError(CarbonrouteError):
     """A query has no usable answer.
 
-    Attributes
-    ----------
-    reached
-        Whether the server answered at all: where not, further queries need not be sent.
+    `reached`: whether the server answered at all: where not, further queries need not be sent.
     """
 
     def __init__(self, problem: str, *, reached: bool = True) -> None:
@@ -128,10 +125,7 @@ _ANSWER: TypeAdapter[_Success | _Failure] = TypeAdapter(
 def parsed(content: bytes) -> Vector:
     """Return the values of an answer: of a matrix, the newest of each series.
 
-    Raises
-    ------
-    ObserveError
-        If the query failed, or the content is no answer of Prometheus.
+    Raises ObserveError if the query failed, or the content is no answer of Prometheus.
     """
     try:
         document = parse_json(content, "the answer")
@@ -185,15 +179,8 @@ class Prometheus:
     def ask(self, query: str, at_s: float | None = None) -> Vector:
         """Return the values of a query.
 
-        Parameters
-        ----------
-        at_s
-            When it is evaluated, s since 1970; without, now by the server's clock.
-
-        Raises
-        ------
-        ObserveError
-            If there is no usable answer.
+        `at_s`: when it is evaluated, s since 1970; without, now by the server's clock.
+        Raises ObserveError if there is no usable answer.
         """
         form = {"content-type": "application/x-www-form-urlencoded"}
         asked = {"query": query, "timeout": f"{max(1, round(self.timeout_s))}s"}

@@ -112,10 +112,7 @@ class LiveSensor:
     def read(self, now_s: float) -> Reading:
         """Return the measurements now, K = 1.
 
-        Parameters
-        ----------
-        now_s
-            The loop's clock, s.
+        `now_s`: the loop's clock, s.
         """
         passed_s = 0.0 if self._before_s is None else max(now_s - self._before_s, 0.0)
         self._before_s = now_s
@@ -246,10 +243,8 @@ class LiveSensor:
 class NoSensor:
     """Reads the expected traffic, where nothing is measured: all pools take requests, and nobody waits.
 
-    Attributes
-    ----------
-    alarms, notes, fresh, healthy, counted, measured, energy
-        As of `LiveSensor`; nothing is ever measured.
+    `alarms`, `notes`, `fresh`, `healthy`, `counted`, `measured`, `energy`: as of `LiveSensor`; nothing is
+    ever measured.
     """
 
     def __init__(self, site: Site, traffic: ExpectedTraffic) -> None:

@@ -75,10 +75,7 @@ class Options:
     def only(self, *names: str, **more: object) -> dict[str, Any]:
         """Return the settings of these names that are stated, and some more.
 
-        Raises
-        ------
-        InputError
-            If another one is stated, which this provider does not know.
+        Raises InputError if another one is stated, which this provider does not know.
         """
         stated = {name: value for name, value in vars(self).items() if value is not None}
         faults = [
@@ -93,10 +90,7 @@ class Options:
     def needed(self, *names: str) -> None:
         """Refuse settings that lack one of these.
 
-        Raises
-        ------
-        InputError
-            With each that is missing.
+        Raises InputError with each that is missing.
         """
         remedy = "it is needed for this source"
         faults = [
@@ -131,10 +125,7 @@ class Piece:
 class Archive(ABC):
     """A provider's history.
 
-    Raises
-    ------
-    InputError
-        If one is missing, wrong, or not of this provider.
+    Raises InputError if one is missing, wrong, or not of this provider.
     """
 
     #: The longest time that one answer may be asked for.
@@ -172,10 +163,7 @@ class Archive(ABC):
     def begins(self, content: bytes, name: str) -> set[datetime]:
         """Return the starts of the intervals that a file has a value of, UTC.
 
-        Raises
-        ------
-        InputError
-            If it cannot be read.
+        Raises InputError if it cannot be read.
         """
         answer = parse_json(content, name)
         readings = self.read(answer, name)
@@ -188,12 +176,8 @@ class Archive(ABC):
     def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
         """Return the history of a zone from `start` up to `end`; None if there is none.
 
-        Raises
-        ------
-        NoDataError
-            If there is none either, as `carbonroute.carbon` tells it.
-        FetchError, SecretError, InputError
-            If there is no usable answer.
+        Raises NoDataError if there is none either, as `carbonroute.carbon` tells it; FetchError, SecretError,
+        InputError if there is no usable answer.
         """
         name = f"{zone}, {utc(start)} to {utc(end)}"
         content = parse_json(content_of(session(self.request(zone, start, end)), name), name)

@@ -57,10 +57,7 @@ def write(folder: Path, name: str, key: str, points: Mapping[str, Sequence[Point
 def read(folder: Path, name: str, key: str) -> dict[str, list[Point]]:
     """Return the values of a file by zone; none where there is no file, or it is of another key.
 
-    Raises
-    ------
-    DamagedError
-        If it is not as it was written. It has another name then, and is not read again.
+    Raises DamagedError if it is not as it was written. It has another name then, and is not read again.
     """
     if not (folder / name).exists():
         return {}

@@ -16,10 +16,7 @@ class Calendar:
     Servers say the time of day too. Where the calendar clock has jumped and servers agree with it, the jump
     was a correction, and this calendar follows.
 
-    Parameters
-    ----------
-    start
-        Moment 0 of `now_s`, UTC.
+    `start`: moment 0 of `now_s`, UTC.
     """
 
     def __init__(self, clock: Clock, start: datetime) -> None:

@@ -38,10 +38,7 @@ Span = tuple[datetime, datetime]
 class Gaps:
     """The intervals of a zone that have no value.
 
-    Attributes
-    ----------
-    first, last
-        Start of the first and of the last that is missing, UTC; None where none is.
+    `first`, `last`: start of the first and of the last that is missing, UTC; None where none is.
     """
 
     missing: int

@@ -112,10 +112,7 @@ class LivePrometheus(Provider):
     def _vector(self, content: bytes, name: str) -> dict[str, tuple[float, str]]:
         """Return time, s since 1970, and text of each value by its label.
 
-        Raises
-        ------
-        InputError
-            If it is no answer to a query, it is empty, or a label has two values.
+        Raises InputError if it is no answer to a query, it is empty, or a label has two values.
         """
         place = f"{self.kind} ({name})"
         answer: Any = parse_json(content, place)

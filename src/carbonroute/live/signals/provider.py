@@ -121,12 +121,7 @@ class Session(Protocol):
     def __call__(self, request: Request) -> Answer:
         """Return the answer.
 
-        Raises
-        ------
-        FetchError
-            If there is none.
-        SecretError
-            If an environment variable is not set.
+        Raises FetchError if there is none; SecretError if an environment variable is not set.
         """
         ...
 
@@ -135,10 +130,7 @@ class Session(Protocol):
 class ProviderContext:
     """What a provider needs to answer.
 
-    Attributes
-    ----------
-    folder
-        What paths are relative to.
+    `folder`: what paths are relative to.
     """
 
     fetch: Fetcher
@@ -187,10 +179,7 @@ class Provider(Spec):
     def parse(self, content: bytes, call: Call) -> Reply:
         """Return what an answer says.
 
-        Raises
-        ------
-        InputError
-            If it is no answer to this question.
+        Raises InputError if it is no answer to this question.
         """
 
     def session(self, around: ProviderContext) -> Session:
@@ -200,20 +189,14 @@ class Provider(Spec):
     def authorised(self, request: Request) -> Request:
         """Return a request with credentials.
 
-        Raises
-        ------
-        SecretError
-            If an environment variable is not set.
+        Raises SecretError if an environment variable is not set.
         """
         return request
 
     def answer(self, call: Call, session: Session, around: ProviderContext) -> Reply:  # noqa: ARG002  files need it
         """Return what the provider says: no values, where it has none.
 
-        Raises
-        ------
-        FetchError, SecretError, InputError
-            If it says nothing that can be used.
+        Raises FetchError, SecretError, InputError if it says nothing that can be used.
         """
         if call.request is None:
             raise NotImplementedError(f"{type(self).__name__} sends nothing for {call.name}")
@@ -257,10 +240,7 @@ class FormatProvider(Provider):
 def content_of(answer: Answer, name: str) -> bytes:
     """Return the content of an answer.
 
-    Raises
-    ------
-    NoDataError
-        If its status says that there is none.
+    Raises NoDataError if its status says that there is none.
     """
     if answer.status == _NO_CONTENT:
         raise NoDataError(name, [Fault("", "there is no data", "check the zone and the times")])

@@ -66,10 +66,7 @@ class Turn:
 class Hosts:
     """Limits of requests to hosts.
 
-    Attributes
-    ----------
-    per_minute
-        Requests to each host within a minute, by its address.
+    `per_minute`: requests to each host within a minute, by its address.
     """
 
     per_minute: Mapping[str, int]

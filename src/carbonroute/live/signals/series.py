@@ -69,10 +69,7 @@ class Checks:
 class Series:
     """Measured values of a zone.
 
-    Attributes
-    ----------
-    points
-        Believed values by the start of their interval.
+    `points`: believed values by the start of their interval.
     """
 
     checks: Checks

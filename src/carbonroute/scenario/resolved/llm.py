@@ -31,11 +31,8 @@ _TIMES = frozenset(("prefill_ms_per_token", "decode_ms_per_token", "overhead_ms"
 def llm_pools(scenario: Scenario, digests: Digests) -> dict[int, LlmPool]:
     """Return the pools that batch continuously, by their index in those of all regions.
 
-    Raises
-    ------
-    InputError
-        If a data sheet is not known, a table of power cannot be read, or the weights leave no memory for the
-        cache.
+    Raises InputError if a data sheet is not known, a table of power cannot be read, or the weights leave no
+    memory for the cache.
     """
     made: dict[str, LlmPool] = {}
     refusals: list[InputError] = []
@@ -64,15 +61,8 @@ def llms_of(scenario: Scenario) -> dict[str, Llm]:
 def llm_pool(llm: Llm, source: str, folder: Path) -> LlmPool:
     """Return what every replica of a pool is like.
 
-    Parameters
-    ----------
-    source, folder
-        Name of the file in messages, and the folder of its paths.
-
-    Raises
-    ------
-    InputError
-        As of `llm_pools`.
+    `source`, `folder`: name of the file in messages, and the folder of its paths.
+    Raises InputError as of `llm_pools`.
     """
     try:
         return _pool(llm, "llm", folder, Digests())
@@ -185,11 +175,8 @@ def timed(
 ) -> tuple[ServiceLaw, ...]:
     """Return the laws with the times of workloads whose lengths alone are stated: those of an idle replica.
 
-    Raises
-    ------
-    InputError
-        If times are missing that no pool works out, or are stated beside pools that all do; or if a workload
-        of such a pool has no law of its lengths.
+    Raises InputError if times are missing that no pool works out, or are stated beside pools that all do; or
+    if a workload of such a pool has no law of its lengths.
     """
     pool = serving(pools_of(scenario), [workload.id for workload in scenario.workloads])
     by_llm = [[int(p) in llm for p in own] for own in pool]

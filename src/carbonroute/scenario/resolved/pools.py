@@ -28,10 +28,7 @@ def places_of(scenario: Scenario) -> list[str]:
 def serving(pools: Sequence[Sequence[Pool]], workloads: Sequence[str]) -> Index:
     """Return which pool serves a workload in a region, shape (W, R).
 
-    Parameters
-    ----------
-    pools
-        Those of each region; they are numbered region after region.
+    `pools`: those of each region; they are numbered region after region.
     """
     columns, before = [], 0
     for own in pools:

@@ -23,10 +23,7 @@ def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -
     Of each workload at least P(S > SLO − min RTT(o, r)) is late, over all origins and regions, whatever the
     policy and the origins' shares: jitter and waits are not negative.
 
-    Parameters
-    ----------
-    rtt_ms
-        Round trips, ms, shape (O, R).
+    `rtt_ms`: round trips, ms, shape (O, R).
     """
     if len(scenario.regions) == 1:
         yield f"{scenario.regions[0].name} is the only region: there is nowhere else to route to"

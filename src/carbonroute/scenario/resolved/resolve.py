@@ -81,10 +81,7 @@ class _Refusals(list[InputError]):
 def resolve(scenario: Scenario) -> Inputs:
     """Read a scenario's data files and draw its carbon noise.
 
-    Raises
-    ------
-    InputError
-        With the faults of all data files that cannot be used.
+    Raises InputError with the faults of all data files that cannot be used.
     """
     refusals = _Refusals()
     with refusals.noted("memory"):

@@ -77,15 +77,8 @@ class RoundTrips:
 def round_trips(scenario: Scenario, digests: Digests | None = None) -> RoundTrips:
     """Read, complete and check a scenario's round-trip times.
 
-    Parameters
-    ----------
-    digests
-        Where the digest of every file that is read is noted.
-
-    Raises
-    ------
-    InputError
-        If a time is missing and cannot be estimated, or is shorter than that of light.
+    `digests`: where the digest of every file that is read is noted.
+    Raises InputError if a time is missing and cannot be estimated, or is shorter than that of light.
     """
     network = scenario.network
     origins, regions = _places(scenario.origins), _places(scenario.regions)

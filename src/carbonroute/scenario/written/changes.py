@@ -46,17 +46,10 @@ def parts(path: str) -> list[Part]:
 def changed(data: Mapping[str, Any], changes: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return a scenario's tables with values set; unchanged parts are shared with the given ones.
 
-    Parameters
-    ----------
-    changes
-        Values by path. A missing table is made; a member of a list is named by its number from 0, or by its
-        name, id, label or use, in brackets. A policy's use names all entries that use it:
-        ``policies[hybrid].alpha``.
-
-    Raises
-    ------
-    InputError
-        If a path leads nowhere.
+    `changes`: values by path. A missing table is made; a member of a list is named by its number from 0, or
+    by its name, id, label or use, in brackets. A policy's use names all entries that use it:
+    ``policies[hybrid].alpha``.
+    Raises InputError if a path leads nowhere.
     """
     return _changed(data, changes, source)[0]
 
@@ -108,10 +101,7 @@ def _set(table: Any, path: list[Part], value: Any, source: str, above: str) -> t
 def members_called(members: Any, name: str, source: str, above: str) -> list[int]:
     """Return the places of a list's members that a name in brackets stands for.
 
-    Raises
-    ------
-    InputError
-        If there is none, or it stands for several that are no policies of one use.
+    Raises InputError if there is none, or it stands for several that are no policies of one use.
     """
     if not isinstance(members, list):
         raise InputError(source, [Fault(above, as_found(members), "an array of tables is expected")])

@@ -32,10 +32,7 @@ Figure = Annotated[float, Field(gt=0)]
 class Within:
     """Bounds of a figure, beyond which it is one in another unit.
 
-    Attributes
-    ----------
-    least, most, unit
-        The bounds, and the unit that the refusal names.
+    `least`, `most`, `unit`: the bounds, and the unit that the refusal names.
     """
 
     least: float

@@ -114,10 +114,7 @@ def of_tables(path: Path, tables: Mapping[str, Any]) -> Kind | None:
 def refuse_data(path: Path, wanted: str) -> None:
     """Refuse a folder, or a file of data, where a TOML file is wanted.
 
-    Raises
-    ------
-    InputError
-        With the command that takes it.
+    Raises InputError with the command that takes it.
     """
     if path.suffix.lower() != ".toml" or os.path.isdir(path):  # noqa: PTH112  False where is_dir raises
         kind = kind_of(path)
@@ -128,10 +125,7 @@ def refuse_data(path: Path, wanted: str) -> None:
 def refuse_other(path: Path, tables: Mapping[str, Any], wanted: str) -> None:
     """Refuse a study where a scenario is wanted, a scenario where a live file is, and so on.
 
-    Raises
-    ------
-    InputError
-        With the command that takes it.
+    Raises InputError with the command that takes it.
     """
     kind = of_tables(path, tables)
     if kind and kind.name != wanted:

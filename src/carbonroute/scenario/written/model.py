@@ -131,10 +131,7 @@ class Scenario(Spec):
     def within(self, violations: float | None) -> Scenario:
         """Return the scenario with another limit on violations, 0…1; itself for None.
 
-        Raises
-        ------
-        InputError
-            If the limit is no share.
+        Raises InputError if the limit is no share.
         """
         if violations is None:
             return self

@@ -42,10 +42,7 @@ class Bound:
     def read(cls, text: str) -> Bound:
         """Return the bound that a text states.
 
-        Raises
-        ------
-        ValueError
-            If it is not one of < <= > >= and a number.
+        Raises ValueError if it is not one of < <= > >= and a number.
         """
         match = _PATTERN.fullmatch(text)
         if match is None or not math.isfinite(limit := float(match[2])):

@@ -44,10 +44,7 @@ class Written:
     def located(self, error: InputError, name: str = "") -> InputError:
         """Return an error with the line of each fault that is in the scenario file, if there is one.
 
-        Parameters
-        ----------
-        error
-            Its source is the file, a section of the scenario, or another file.
+        `error`: its source is the file, a section of the scenario, or another file.
         """
         if self.path is None:
             return error
