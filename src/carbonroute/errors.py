@@ -71,12 +71,7 @@ class Fault:
 class InputError(CarbonrouteError):
     """A scenario or data file cannot be used.
 
-    Parameters
-    ----------
-    source
-        The file or option.
-    faults
-        All faults, in the order of the file; the first `MAX_FAULTS` are kept.
+    `faults`: all faults, in the order of the file; the first `MAX_FAULTS` are kept.
     """
 
     def __init__(self, source: str, faults: Iterable[Fault]) -> None:

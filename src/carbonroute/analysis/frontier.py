@@ -154,8 +154,6 @@ def run(
     ----------
     source, changes
         As of `carbonroute.run`.
-    limits
-        Limits on the recommended policy.
     progress
         Called with the number of hours × policies done, and of all.
 

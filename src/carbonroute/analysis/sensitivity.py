@@ -38,8 +38,6 @@ def sensitivity(
 
     Parameters
     ----------
-    frontier
-        With a recommendation.
     progress
         Called with the number of changes done, and of all.
     workers

@@ -116,8 +116,6 @@ def run(  # noqa: PLR0913  one argument per option of the command
         How many, `REPLICATIONS` by default; 1 of the exact engine, whose expected values have no intervals.
     max_violation
         Share of SLO violations up to which a policy is viable, 0…1, instead of the scenario's limit.
-    code
-        Whether code of others may be run.
     progress
         Called with the amount done, and of all.
 

@@ -36,12 +36,6 @@ class WeatherFactors:
     later: Array
     level_correlation: Array
 
-    def daily_mean_correlation(self, stated: Statistics, laws: Laws) -> Array:
-        """Return the correlation of the grids' daily means, season included, shape (n, n)."""
-        level = np.sqrt(np.outer(laws.level_variance, laws.level_variance))
-        together = _season(stated) * np.exp(self.level_correlation * level) - 1
-        return together / np.outer(_spread(stated), _spread(stated))
-
 
 def weather_factors(
     stated: Statistics, laws: Laws, daily_means: Array, least: float, alone: Mask

@@ -166,8 +166,6 @@ class FileSource(Rules):
         ----------
         table
             CSV columns as text, Parquet columns as they are.
-        file_name
-            Its name in messages.
         query
             Zones and times that are asked for; faults elsewhere may be ignored.
 
@@ -181,17 +179,8 @@ class FileSource(Rules):
     def parse_answer(self, content: Any, file_name: str) -> CarbonReadings:
         """Return the readings in the JSON of a file, or of a provider's answer.
 
-        Parameters
-        ----------
-        content
-            From `carbonroute.files.strict_json.parse_json`.
-        file_name
-            Its name in messages.
-
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read.
+        `content`: from `carbonroute.files.strict_json.parse_json`.
+        Raises InputError with the place of every part that cannot be read.
         """
         raise NotImplementedError(f"{type(self).__name__} reads no JSON")
 

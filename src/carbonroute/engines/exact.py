@@ -120,8 +120,6 @@ class RoutedRequests:
 
     Attributes
     ----------
-    hour
-        Of the horizon.
     groups
         Workload, origin and region, and which segment of a cell's requests.
     requests

@@ -114,8 +114,6 @@ def segments(workload: Index, breaks: Array, span: Span, chosen: Chosen) -> Segm
         Of each cell, shape (n,).
     breaks
         Values where the choice may change, shape (n, K), in any order; NaN for none.
-    span
-        Which values there are.
     """
     cell, low, high = between(workload, breaks, span)
     region = chosen(cell, inside(low, high, span, workload[cell]))

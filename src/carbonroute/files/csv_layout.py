@@ -41,8 +41,6 @@ class CsvLayout:
 
     Attributes
     ----------
-    separator
-        Mark between fields.
     skip_rows
         Number of lines above the header.
     skip_key
@@ -252,12 +250,7 @@ def parsed(
 def check_lines(data: bytes, file_name: str, columns: int, first_line: int, separator: str = ",") -> None:
     """Refuse lines of a CSV file that would not be one row each, with so many fields.
 
-    Parameters
-    ----------
-    data
-        Lines of UTF-8 text, without the end of the last one.
-    separator
-        What stands between fields.
+    `data`: lines of UTF-8 text, without the end of the last one.
     """
     if _lines_agree(data, columns, separator):
         return

@@ -25,12 +25,7 @@ def fitting(pattern: str, folder: Path) -> list[str]:
 def shared_out(pattern: str, choices: Sequence[Mapping[str, str]], folder: Path) -> list[list[str]]:
     """Return the files of each choice of words; a file that fits several is of the longest.
 
-    Parameters
-    ----------
-    choices
-        The word of each mark.
-    folder
-        To which the pattern is relative.
+    `folder`: to which the pattern is relative.
     """
     files: list[list[str]] = [[] for _ in choices]
     taken: set[str] = set()

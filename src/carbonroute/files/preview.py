@@ -83,8 +83,6 @@ class Recognition:
         How the file is laid out, in one word, such as ``"wide"``.
     columns
         Column by its role, such as ``"time"``.
-    lists
-        Columns of roles that several columns have.
     notes
         Comments for the suggested lines of a reader that is surer of the file.
     """
@@ -115,8 +113,6 @@ class Preview:
 
     Attributes
     ----------
-    path, file_name
-        The file, and its name in messages.
     content
         Of a JSON file, the value; of an XML file, the root; of a table None.
     beginning
@@ -279,17 +275,8 @@ class Preview:
 def preview(path: Path, file_name: str, kind: str | None = None, layout: CsvLayout = PLAIN) -> Preview:
     """Return the preview of a file.
 
-    Parameters
-    ----------
-    path, file_name
-        The file, and its name in messages.
-    kind
-        Ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or holds neither JSON, XML nor a table.
+    `kind`: ending of the names of such files, such as ``".jsonl"``; None: that of its own name.
+    Raises InputError if the file cannot be read, or holds neither JSON, XML nor a table.
     """
     suffix = kind or suffix_of(path)
     if suffix == ".json":

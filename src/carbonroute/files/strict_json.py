@@ -41,17 +41,9 @@ class _FaultyError(Exception):
 def read_json(path: Path, file_name: str, digests: Digests | None = None) -> Any:
     """Return a JSON file's content; every number is a float.
 
-    Parameters
-    ----------
-    path
-        The file: ``.json`` or ``.json.gz``.
-    digests
-        Where the digest of the file is noted.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is too large or not strict JSON: with line and column, or place.
+    `path`: the file: ``.json`` or ``.json.gz``.
+    Raises InputError if there is no such file, it is too large or not strict JSON: with line and column, or
+    place.
     """
     return parse_json(read_bytes(path, file_name, MAX_JSON_BYTES, digests), file_name)
 

@@ -67,19 +67,8 @@ def read_table(
     Columns of a Parquet file that are neither text, numbers nor times keep their type and come empty:
     `column_text` refuses them where they are wanted.
 
-    Parameters
-    ----------
-    path
-        The file: ``.csv``, ``.csv.gz`` or ``.parquet``.
-    file_name
-        Its name in messages.
-    digests
-        Where the digest of the file is noted.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is too large, or it is not such a table.
+    `path`: the file: ``.csv``, ``.csv.gz`` or ``.parquet``.
+    Raises InputError if there is no such file, it is too large, or it is not such a table.
     """
     if path.suffix.lower() in PARQUET:
         layout.require_csv(file_name, "a Parquet file")
@@ -153,14 +142,10 @@ def csv_pieces(
 
     Parameters
     ----------
-    path, file_name
-        The file, and its name in messages.
     select
         Returns which columns are wanted, of all that there are; or refuses the file.
     piece_bytes
         Size of a piece; the rows do not depend on it.
-    digests
-        Where the digest of the file is noted.
     limit
         Most bytes that the file may have.
     layout

@@ -30,12 +30,7 @@ Content = Literal["text", "json", "json lines", "parquet"]
 class File:
     """A file to be imported, of which the first bytes are read when they are asked for.
 
-    Parameters
-    ----------
-    path, name
-        The file, and its name in messages.
-    skip_rows
-        Number of lines above the header of a CSV file.
+    `skip_rows`: number of lines above the header of a CSV file.
     """
 
     def __init__(self, path: Path, name: str, skip_rows: int = 0) -> None:

@@ -27,8 +27,6 @@ def as_steps(
         With ``time_us``.
     settings
         Say what the values are, if the user does.
-    file_name
-        For messages.
 
     Raises
     ------

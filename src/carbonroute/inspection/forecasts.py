@@ -29,17 +29,8 @@ def inspect(
 ) -> Inspection:
     """Inspect a table of forecasts; the result has a row per zone (and further words that tell series apart).
 
-    Parameters
-    ----------
-    preview, recognition
-        The file, and the roles of its columns.
-    where
-        Takes only the rows that have these words in these columns.
-
-    Raises
-    ------
-    InputError
-        If the file is no table.
+    `where`: takes only the rows that have these words in these columns.
+    Raises InputError if the file is no table.
     """
     file_name = preview.file_name
     table = preview.table()

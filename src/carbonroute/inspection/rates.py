@@ -36,20 +36,9 @@ def inspect(
 ) -> Inspection:
     """Inspect a file of rates, in the unit that they are in.
 
-    Parameters
-    ----------
-    source
-        The kind of traffic that recognised it.
-    preview, recognition
-        The file, and the roles of its columns.
-    stated
-        The settings of a scenario that reads it. Without, the time between rows is that of its times, or of
-        its name.
-
-    Raises
-    ------
-    InputError
-        If the file is no table.
+    `stated`: the settings of a scenario that reads it. Without, the time between rows is that of its times,
+    or of its name.
+    Raises InputError if the file is no table.
     """
     file_name = preview.file_name
     table = preview.table()

@@ -94,17 +94,9 @@ class Recognised:
 def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognised:
     """Return the reader that is surest of a file.
 
-    Parameters
-    ----------
-    path, file_name
-        The file, and its name in messages.
-    kind
-        The kind of the file, where the user states it: then readers need not be sure.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or no reader recognises it: with the features that readers look for.
+    `kind`: the kind of the file, where the user states it: then readers need not be sure.
+    Raises InputError if it cannot be read, or no reader recognises it: with the features that readers look
+    for.
     """
     layout = layout_of(path, file_name)
     with_commas = replace(layout, separator=",")

@@ -40,21 +40,16 @@ class Proposed:
         return f'{self.key} = "{self.rule}" # {effect}'
 
 
-def lone_spikes(values: Array, flags: Mask | None = None) -> Mask:
+def lone_spikes(values: Array) -> Mask:
     """Return the spikes that do not recur, shape (H, Z): a solar dip is the same every day, and is none.
 
     A spike recurs if, at about the same hour of 2 other days of the week before and after (or of all days
     that there are), a value lies closer to it than half its distance from the hours around it; so do hours
     in a row if half of them do. What does not jump by as much on both sides is another level and no spike.
 
-    Parameters
-    ----------
-    values
-        g/kWh, shape (H, Z), NaN where missing.
-    flags
-        What `carbonroute.carbon.spikes.spikes` finds in them.
+    `values`: g/kWh, shape (H, Z), NaN where missing.
     """
-    flags = spikes(values, SPIKE_LIMIT) if flags is None else flags
+    flags = spikes(values, SPIKE_LIMIT)
     hour, column = np.nonzero(flags)
     if not len(hour):
         return flags

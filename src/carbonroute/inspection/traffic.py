@@ -172,10 +172,6 @@ def inspect(
 
     Parameters
     ----------
-    source
-        The kind of traffic that recognised it.
-    preview, recognition
-        The file, and the roles of its columns.
     stated
         The settings of a scenario that reads it: the unit of times that are numbers, and the zone of those
         without offset.
@@ -385,14 +381,7 @@ def _text(time_us: int, dated: bool) -> str:
 def describe(times: Ordered, rows: int, *, dated: bool) -> dict[str, Any]:
     """Describe when requests came.
 
-    Parameters
-    ----------
-    times
-        Microseconds since 1970, or any zero; at least one.
-    rows
-        Of the log.
-    dated
-        Whether the times belong to the calendar.
+    `times`: microseconds since 1970, or any zero; at least one.
     """
     span_us = times.high - times.low
     hours = Windows(times.low // US_PER_HOUR * US_PER_HOUR, US_PER_HOUR)

@@ -174,8 +174,6 @@ class Controller:
 
     Parameters
     ----------
-    ports
-        Carbon, measurements, what carries weights, and the records.
     clock
         Of the calendar, and the one that never jumps.
     start_s

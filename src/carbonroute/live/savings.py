@@ -36,8 +36,6 @@ class Interval:
     ----------
     start, seconds
         When it began, UTC, and its length, s.
-    requests
-        That came, of all cells.
     arm
         Whose weights are known to have been in force, for the measured difference: the policy's, or by lot
         the baseline's; None where neither.
@@ -83,8 +81,6 @@ class Savings:
     ----------
     first, last
         When it begins and ends, UTC.
-    requests
-        That were counted.
     intended_g, settled_g
         Sums of `Interval`'s over intervals in which all values are known; the second is empty without final
         carbon.
@@ -116,8 +112,6 @@ class FinalCarbon:
         The scenario file, whose carbon source has the final values.
     first, last
         The span, UTC.
-    code
-        Whether code of others may be run.
 
     Raises
     ------
@@ -153,19 +147,9 @@ class FinalCarbon:
 def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -> list[Savings]:
     """Return the savings of a live journal, of each mode that it ran in.
 
-    Parameters
-    ----------
-    scenario
-        Whose carbon source has the final values, or None.
-    code
-        Whether code of others may be run.
-
-    Raises
-    ------
-    RunFolderError
-        If there are no records of a live controller, or some are damaged.
-    InputError
-        If the scenario cannot be used.
+    `scenario`: whose carbon source has the final values, or None.
+    Raises RunFolderError if there are no records of a live controller, or some are damaged; InputError if the
+    scenario cannot be used.
     """
     spans = _spans(journal)
     first, last = min(one for one, _ in spans.values()), max(one for _, one in spans.values())

@@ -139,8 +139,6 @@ def power_table(
         Columns of the sequences that decode, 0 while idle, and of the power of the whole replica, W.
     idle_w, prefill_w
         As of `fit_power`.
-    digests
-        Where the digest of the file is noted.
 
     Raises
     ------

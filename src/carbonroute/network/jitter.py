@@ -156,8 +156,6 @@ class LognormalJitter(Spec):
             Names of rows and columns, in the order of `p50_ms`.
         p50_ms
             Median round trips, shape (O, R).
-        digests
-            Where the digest of the file is noted.
         usual
             Columns of the table of round-trip times, where they are stated.
 

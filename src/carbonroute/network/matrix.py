@@ -80,8 +80,6 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         Names of the rows and columns to return, in order.
     missing
         Unless it is ``"refuse"``, a row, column or value that is not there gives NaN, to be filled.
-    digests
-        Where the digest of the file is noted.
     columns
         Those of a long table; by default they are told by their names.
     usual

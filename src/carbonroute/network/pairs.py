@@ -54,8 +54,6 @@ def pair_columns(
 
     Parameters
     ----------
-    table
-        The table, or its first rows.
     regions
         Names that columns of a matrix have.
     key

@@ -36,8 +36,6 @@ class Result:
         One per policy, in the scenario's order; of several replications, merged.
     tables
         The tables, for figures, files and reports.
-    seeds
-        Of each replication.
     """
 
     inputs: Inputs

@@ -29,8 +29,6 @@ def with_baselines(
 
     Parameters
     ----------
-    inputs, engine
-        The run, and the name of its engine.
     baseline_alone
         Whether to add Latency-First alone.
 

@@ -57,8 +57,6 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
     ----------
     beside
         Folder of the policies that are files of their own.
-    code
-        Whether code from outside carbonroute may be run.
 
     Raises
     ------

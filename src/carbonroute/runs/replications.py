@@ -33,8 +33,6 @@ class Replications:
     ----------
     inputs
         The engine's inputs; of several, those of the first.
-    seeds
-        Of each.
     outcomes
         One per policy; of several, merged.
     """

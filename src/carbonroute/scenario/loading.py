@@ -55,17 +55,8 @@ def examined(
 ) -> Scenario:
     """Return the scenario that tables spell; where it is faulty, its data are checked too.
 
-    Parameters
-    ----------
-    source, folder, written
-        Their name in errors, the folder of their paths, and their file.
-    code
-        Whether code of others may be run.
-
-    Raises
-    ------
-    InputError
-        With all faults.
+    `source`, `folder`, `written`: their name in errors, the folder of their paths, and their file.
+    Raises InputError with all faults.
     """
     try:
         return validated(Scenario, data, source, folder, code=code, written=written)

@@ -53,8 +53,6 @@ def run(  # noqa: PLR0913  one argument per option of the command
 
     Parameters
     ----------
-    file
-        The study file.
     output
         The study's folder; made if it is missing.
     workers
@@ -111,17 +109,7 @@ def run(  # noqa: PLR0913  one argument per option of the command
 def check(file: str | Path, *, code: bool = True) -> cells.Study:
     """Return a study, checked with its base scenario, all of its cells and the data of each value of an axis.
 
-    Parameters
-    ----------
-    file
-        The study file.
-    code
-        Whether code of others may be run.
-
-    Raises
-    ------
-    InputError
-        With all faults, each with its file and line.
+    Raises InputError with all faults, each with its file and line.
     """
     return cells.read(Path(file), code=code, data=True)
 

@@ -46,8 +46,6 @@ class CellResult:
         Why it failed, in a line; empty where it did not.
     log
         Printed output, and the traceback of a failure.
-    versions
-        Of the software.
     """
 
     columns: Mapping[str, list[Any]]

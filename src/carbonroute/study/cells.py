@@ -32,10 +32,6 @@ class Base:
     ----------
     data
         The tables of its base scenario, as in TOML, with the changes common to all cells.
-    source
-        Name of the source, for errors.
-    folder
-        Folder that paths are relative to.
     code
         Whether code of others may be run: policies of files, modules and installed packages.
     """
@@ -148,8 +144,6 @@ def read(
     ----------
     progress
         Called with the number of cells checked, and of all.
-    code
-        Whether code of others may be run.
     data
         Whether to read the data files too: those of the first cell, and of each that differs from it by one
         value of an axis. They are read where there are other faults, for the first cell alone.

@@ -38,12 +38,7 @@ def file_changed(folder: Path, name: str) -> RunFolderError:
 class Execution:
     """The state of a study while its cells run.
 
-    Attributes
-    ----------
-    study, journal, folder
-        The study, its journal and its folder.
-    report
-        Called whenever a cell has ended.
+    `report`: called whenever a cell has ended.
     """
 
     study: Study

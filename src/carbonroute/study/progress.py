@@ -54,8 +54,6 @@ class Status:
         Rate of the latest cells, while one is; else null.
     remaining_s
         Time left at that rate; else null.
-    errors
-        Of failed cells, by index.
     """
 
     name: str

@@ -84,8 +84,6 @@ class _Part:
 
     Attributes
     ----------
-    columns
-        Of its rates.
     rates_per_s
         Shape (rows, columns).
     times

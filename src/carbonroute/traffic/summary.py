@@ -27,8 +27,6 @@ class LogSummary:
 
     Attributes
     ----------
-    rows, inside
-        Of the whole log, and within the horizon.
     earliest_us, latest_us, previous_us
         Of all rows and of the last one, on the clock of the log.
     reached_us, late_us, late_row

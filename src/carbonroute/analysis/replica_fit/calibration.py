@@ -109,8 +109,6 @@ def fit_log(
     options
         What is known of the replica, as a scenario's ``llm`` spells it; without model and gpu, the
         coefficients begin with guesses.
-    replicas
-        How many served the log.
     holdout
         Part of the requests, the last ones by arrival, that is not fitted but predicted, 0 ≤ holdout < 1.
 

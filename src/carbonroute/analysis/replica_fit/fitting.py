@@ -83,8 +83,6 @@ class Problem:
 
     Attributes
     ----------
-    log
-        Of N requests.
     fitted
         How many F of the first ones count; the model serves them all.
     scale
@@ -177,12 +175,7 @@ def fit(problem: Problem, start: Mapping[str, float] | None = None) -> tuple[Coe
 
     Those that the log does not determine stay: the worst one is taken out, and the others are fitted anew.
 
-    Parameters
-    ----------
-    problem
-        The log.
-    start
-        Multiples to begin with; by default those of the data sheet.
+    `start`: multiples to begin with; by default those of the data sheet.
     """
     sheet = problem.sheet
     free, values = list(COEFFICIENTS), {**sheet, **(start or {})}

@@ -32,8 +32,6 @@ class Row:
 
     Attributes
     ----------
-    part
-        Which requests, and which coefficients.
     quantity, statistic
         Such as ``"ttft_ms"`` and ``"P95"``.
     measured, model

@@ -29,8 +29,6 @@ def calibrated(fit: ReplicaFit, scenario: str | Path, output: Path, *, code: boo
 
     Parameters
     ----------
-    fit
-        To a log.
     scenario
         A built-in scenario's name, or a file.
     output

@@ -114,8 +114,6 @@ class TargetContext:
     ----------
     folder
         Of the live file; relative paths are taken from it.
-    regions
-        All regions of the scenario, in its order.
     board
         Where gauges of all targets are registered.
     """

@@ -24,12 +24,7 @@ Read = Callable[[Path, Inputs], Evidence]
 class Calibration:
     """A scenario as measured.
 
-    Attributes
-    ----------
-    evidence
-        What it was measured on, in words.
-    notes
-        What the data tell, and what they do not, in sentences.
+    `notes`: what the data tell, and what they do not, in sentences.
     """
 
     evidence: str

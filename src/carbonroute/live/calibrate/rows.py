@@ -56,12 +56,7 @@ class Row:
 class Part:
     """What one part of a calibration says.
 
-    Attributes
-    ----------
-    changes
-        Values to set in the scenario, by path.
-    notes
-        What it goes by, and what the data do not tell, in sentences.
+    `notes`: what it goes by, and what the data do not tell, in sentences.
     """
 
     rows: tuple[Row, ...] = ()

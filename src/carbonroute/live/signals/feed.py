@@ -131,8 +131,6 @@ class LiveFeed:
     ----------
     settings
         The table ``[live.carbon]``.
-    regions
-        Regions in the order of the scenario.
     folder
         Where believed values are kept across restarts.
     start

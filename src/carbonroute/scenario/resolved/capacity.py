@@ -127,17 +127,7 @@ def _capacity(
     workloads: Sequence[str],
     names: Sequence[str],
 ) -> Capacity:
-    """Return the capacity of regions.
-
-    Parameters
-    ----------
-    pools
-        Those of each region.
-    servers
-        Of each pool, region after region.
-    workloads, names
-        Ids of the workloads; names of the regions.
-    """
+    """Return the capacity of regions."""
     every = [pool for own in pools for pool in own]
     batching = [pool.batching for pool in every]
     windows = [

@@ -26,12 +26,7 @@ def llm_notes(
 ) -> Iterator[str]:
     """Yield the notes on a scenario's replicas, nothing where it has none.
 
-    Parameters
-    ----------
-    laws
-        Of service time, which state the lengths.
-    rtt_ms
-        Round-trip times, shape (O, R).
+    `rtt_ms`: round-trip times, shape (O, R).
     """
     if not capacity.replicas:
         return

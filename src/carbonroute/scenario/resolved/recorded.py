@@ -34,8 +34,6 @@ def about(
 
     Parameters
     ----------
-    scenario, carbon, entry, candidate
-        The scenario, its carbon, and its policy.
     mode
         ``"simulated"``, or how a live controller runs.
     start

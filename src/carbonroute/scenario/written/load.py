@@ -87,8 +87,6 @@ def validated(
     ----------
     folder
         Folder that paths in them are relative to.
-    code
-        Whether code of others may be run.
     written
         The file of the tables, if there is one.
 

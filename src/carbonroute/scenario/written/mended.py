@@ -87,11 +87,6 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 def mended(data: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what can be known of a scenario's sections, harmless faults aside.
 
-    Parameters
-    ----------
-    data
-        The tables of the file, faults included.
-
     Returns
     -------
     tuple

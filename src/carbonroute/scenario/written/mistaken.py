@@ -29,12 +29,7 @@ _OTHER = "a folder of other files"
 class Kind:
     """What a file or folder is.
 
-    Attributes
-    ----------
-    name
-        In words, such as ``"a scenario"``.
-    is_folder
-        Whether it is a folder.
+    `name`: in words, such as ``"a scenario"``.
     """
 
     name: str

@@ -194,8 +194,6 @@ def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], silent: Sequenc
 
     Parameters
     ----------
-    pools
-        All of the region.
     workloads
         Ids of the scenario's workloads: each must be in exactly one pool.
     silent

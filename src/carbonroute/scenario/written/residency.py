@@ -11,15 +11,7 @@ Allowed = Mapping[tuple[str, str], Sequence[str] | None]
 
 
 def residency_faults(origins: Allowed, workloads: Allowed, regions: Sequence[str]) -> Iterator[Fault]:
-    """Yield faults of names, and of cells that no region may serve; places are those of the whole scenario.
-
-    Parameters
-    ----------
-    origins, workloads
-        What they allow.
-    regions
-        Names of the regions.
-    """
+    """Yield faults of names, and of cells that no region may serve; places are those of the scenario."""
     faulty = set()
     for (place, _), allowed in (*origins.items(), *workloads.items()):
         for fault in () if allowed is None else _of_names(f"{place}.allowed_regions", allowed, regions):
