@@ -119,17 +119,9 @@ class NoDataError(InputError):
 class PolicyError(CarbonrouteError):
     """A policy broke its contract.
 
-    Parameters
-    ----------
-    policy
-        The policy's name.
-    problem
-        The breach of the contract.
-
-    Attributes
-    ----------
-    line
-        Line of its code that raised, from 1; None where it answered.
+    `policy`: the policy's name.
+    `problem`: the breach of the contract.
+    `line`: line of its code that raised, from 1; None where it answered.
     """
 
     def __init__(self, policy: str, problem: str) -> None:

@@ -13,17 +13,9 @@ _USABLE_SHARE = 0.8
 def require(needed_bytes: int, source: str, where: str, content: str) -> None:
     """Refuse a run that does not fit.
 
-    Parameters
-    ----------
-    needed_bytes
-        Size of the arrays that stay in memory during the run.
-    source, where
-        The scenario, and the key that determines its size.
-
-    Raises
-    ------
-    InputError
-        If the machine has less.
+    `needed_bytes`: size of the arrays that stay in memory during the run.
+    `source`, `where`: the scenario, and the key that determines its size.
+    Raises InputError if the machine has less.
     """
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed_bytes > _USABLE_SHARE * installed:

@@ -51,12 +51,8 @@ def server(*modules: str) -> BaseContext:
 class WorkerPool(ProcessPoolExecutor):
     """Processes of this machine, which end with this one.
 
-    Parameters
-    ----------
-    workers
-        How many at most.
-    context
-        How they start: of `multiprocessing`, or a `server`.
+    `workers`: how many at most.
+    `context`: how they start: of `multiprocessing`, or a `server`.
     """
 
     def __init__(self, workers: int, context: BaseContext) -> None:

@@ -42,12 +42,8 @@ class Found:
 class Registry:
     """The members of one family, by name.
 
-    Parameters
-    ----------
-    kind
-        Noun for a member, in messages.
-    group
-        Entry-point group by which installed packages add theirs.
+    `kind`: noun for a member, in messages.
+    `group`: entry-point group by which installed packages add theirs.
     """
 
     def __init__(self, kind: str, members: Mapping[str, type], group: str) -> None:
@@ -66,17 +62,9 @@ class Registry:
     def find(self, reference: str, folder: Path) -> Found:
         """Return the class that a reference names, with the digest of its code.
 
-        Parameters
-        ----------
-        reference
-            A member's name, ``"package.module:Class"``, or ``"file.py:Class"``.
-        folder
-            Where files are looked for: the scenario's own folder. Code from elsewhere is not run.
-
-        Raises
-        ------
-        UnknownReferenceError
-            If there is no such class.
+        `reference`: a member's name, ``"package.module:Class"``, or ``"file.py:Class"``.
+        `folder`: where files are looked for: the scenario's own folder. Code from elsewhere is not run.
+        Raises UnknownReferenceError if there is no such class.
         """
         if reference in self.members:
             return Found(self.members[reference])

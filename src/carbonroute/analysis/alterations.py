@@ -168,12 +168,8 @@ class Altered:
         A full region is left to the cells that it has the lowest round trip to, among the allowed ones, the
         first on ties: requests that would come to it if nothing were moved.
 
-        Parameters
-        ----------
-        rtt_ms
-            Round trips to the regions that are left, shape (O, R).
-        allowed
-            Which of them may serve a cell, shape (O, W, R).
+        `rtt_ms`: round trips to the regions that are left, shape (O, R).
+        `allowed`: which of them may serve a cell, shape (O, W, R).
         """
         regions = np.arange(rtt_ms.shape[1])
         nearest = np.where(allowed, rtt_ms[:, np.newaxis], np.inf).argmin(axis=-1)

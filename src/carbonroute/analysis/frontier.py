@@ -150,17 +150,10 @@ def run(
 ) -> Frontier:
     """Work out the frontier of a scenario.
 
-    Parameters
-    ----------
-    source, changes
-        As of `carbonroute.run`.
-    progress
-        Called with the number of hours × policies done, and of all.
-
-    Raises
-    ------
-    InputError, PolicyError
-        If the scenario, its data or a policy cannot be used, or its requests have service times of their own.
+    `source`, `changes`: as of `carbonroute.run`.
+    `progress`: called with the number of hours × policies done, and of all.
+    Raises InputError or PolicyError if the scenario, its data or a policy cannot be used, or its requests
+    have service times of their own.
     """
     inputs = resolve(source if isinstance(source, Scenario) else load(source, changes))
     if inputs.arrivals.own:

@@ -135,12 +135,8 @@ def time_columns(preview: Preview) -> tuple[str, ...]:
 def is_of_carbon(preview: Preview, values: Sequence[str], zone: str | None = None) -> bool:
     """Whether anything says that these columns hold carbon intensities: a word, a unit, or codes of grids.
 
-    Parameters
-    ----------
-    values
-        Its columns of values: one for each zone, where no column names it.
-    zone
-        The column that names each row's zone, if there is one.
+    `values`: its columns of values: one for each zone, where no column names it.
+    `zone`: the column that names each row's zone, if there is one.
     """
     if says_carbon(preview, values):
         return True
@@ -330,12 +326,8 @@ class StatedUnit:
     def of(cls, table: pl.DataFrame, values: Sequence[str], words: Sequence[str], suffix: str | None) -> Self:
         """Return the unit of a table's columns of values.
 
-        Parameters
-        ----------
-        values, words
-            Its columns of values, and those of words.
-        suffix
-            Of a wide table, what the columns of one series for each zone end with; of a long one None.
+        `values`, `words`: its columns of values, and those of words.
+        `suffix`: of a wide table, what the columns of one series for each zone end with; of a long one None.
         """
         headers = {name: unit for name in values if (unit := unit_of(name))}
         if not headers and (below := units_below(table, values)):

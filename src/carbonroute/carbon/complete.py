@@ -21,12 +21,8 @@ from carbonroute.units import US_PER_HOUR
 class CompleteHours:
     """Values of rows that are complete: each zone has one on every full hour, and all the same hours.
 
-    Attributes
-    ----------
-    start
-        The first hour, UTC.
-    values
-        Shape (H, Z), H ≥ 2. What is no number in the file may be NaN.
+    `start`: the first hour, UTC.
+    `values`: shape (H, Z), H ≥ 2. What is no number in the file may be NaN.
     """
 
     start: datetime
@@ -37,12 +33,8 @@ class CompleteHours:
     def of_columns(cls, time: pl.Series, zones: Sequence[str], value: pl.Series) -> CompleteHours | None:
         """Return the values of a table with a column for each zone; None if a row needs a look.
 
-        Parameters
-        ----------
-        time
-            Of each row (UTC, µs).
-        value
-            The columns, one below the other.
+        `time`: of each row (UTC, µs).
+        `value`: the columns, one below the other.
         """
         if value.null_count() or time.null_count() or not _are_full_hours(time.to_physical().to_numpy()):
             return None

@@ -24,12 +24,8 @@ class WeatherFactors:
     Row i of a factor is grid i's: it draws on the grids up to itself alone, so that its series do not depend
     on which others a scenario has.
 
-    Attributes
-    ----------
-    first, later
-        For the day that the processes start from, and for all other days.
-    level_correlation
-        Correlation of the levels V of a day, shape (n, n).
+    `first`, `later`: for the day that the processes start from, and for all other days.
+    `level_correlation`: correlation of the levels V of a day, shape (n, n).
     """
 
     first: Array

@@ -179,12 +179,8 @@ class EiaFuelMix(CsvSource):
 
         Its columns are the fuels that it names: one with a factor that it does not name is none of the mix.
 
-        Parameters
-        ----------
-        table
-            A row per time and zone, and a column per fuel; times are starts of intervals.
-        file_name, query
-            As of `parse_table`.
+        `table`: a row per time and zone, and a column per fuel; times are starts of intervals.
+        `file_name`, `query`: as of `parse_table`.
         """
         absent = [fuel for fuel in self.factors_g_per_kwh if fuel not in table.columns]
         nothing = [pl.lit(None, pl.String).alias(fuel) for fuel in absent]

@@ -43,14 +43,10 @@ def filled(values: Array, rule: Filling, max_hours: int) -> Array:
     A gap is filled if it has at most `max_hours` hours and a value on either side: before the first and after
     the last value there are no neighbours.
 
-    Parameters
-    ----------
-    values
-        g/kWh, shape (H, Z), NaN where missing.
-    rule
-        ``"interpolate"``: linear in time between the values on either side. ``"previous-day"``: the value at
-        the same hour of the last day before the gap, as it was measured; a gap longer than a day takes that
-        day again and again.
+    `values`: g/kWh, shape (H, Z), NaN where missing.
+    `rule`: ``"interpolate"``: linear in time between the values on either side. ``"previous-day"``: the value
+    at the same hour of the last day before the gap, as it was measured; a gap longer than a day takes that
+    day again and again.
     """
     runs = runs_of(np.isnan(values))
     inner = (runs.length <= max_hours) & (runs.begin > 0) & (runs.begin + runs.length < len(values))

@@ -206,12 +206,8 @@ def _microseconds(time: datetime) -> int:
 class Grid:
     """Values hour by hour.
 
-    Attributes
-    ----------
-    first
-        Hour of the first row, counted from hour 0.
-    values
-        g/kWh, shape (H, Z); NaN where there is none.
+    `first`: hour of the first row, counted from hour 0.
+    `values`: g/kWh, shape (H, Z); NaN where there is none.
     """
 
     first: int

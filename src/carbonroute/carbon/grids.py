@@ -275,12 +275,8 @@ def ar1(draws: Array, phi: Array, start: int) -> Array:
     neighbour plus a new draw. Such a process looks alike in both directions, so that what follows `start`
     does not depend on how much comes before it.
 
-    Parameters
-    ----------
-    draws
-        Standard normals, shape (time, …).
-    phi
-        Correlation from one time to the next, of a shape that broadcasts to (…).
+    `draws`: standard normals, shape (time, …).
+    `phi`: correlation from one time to the next, of a shape that broadcasts to (…).
     """
     # Formula ar1.
     fresh = np.sqrt(1 - phi**2) * draws

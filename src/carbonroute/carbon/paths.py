@@ -36,12 +36,8 @@ Names = Annotated[
 class DataFile:
     """One file of a source.
 
-    Attributes
-    ----------
-    name, path
-        Its name in messages, as the scenario would give it, and where it is.
-    query
-        Of the regions whose values it may hold: where its name has a zone, those of that zone.
+    `name`, `path`: its name in messages, as the scenario would give it, and where it is.
+    `query`: of the regions whose values it may hold: where its name has a zone, those of that zone.
     """
 
     name: str

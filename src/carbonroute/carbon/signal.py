@@ -65,12 +65,8 @@ class MixedAccounting:
 class GridDice:
     """Standard normals of the grids that a query's regions are in, in the order of time.
 
-    Attributes
-    ----------
-    weather
-        Of days, correlated between grids; shape (R, days).
-    noise
-        Of the hours of days; shape (R, days, 24).
+    `weather`: of days, correlated between grids; shape (R, days).
+    `noise`: of the hours of days; shape (R, days, 24).
     """
 
     weather: NDArray[np.float64]

@@ -162,17 +162,9 @@ class FileSource(Rules):
     def parse_table(self, table: pl.DataFrame, file_name: str, query: Query) -> CarbonReadings:
         """Return the readings in a table.
 
-        Parameters
-        ----------
-        table
-            CSV columns as text, Parquet columns as they are.
-        query
-            Zones and times that are asked for; faults elsewhere may be ignored.
-
-        Raises
-        ------
-        InputError
-            With the place of every part that cannot be read.
+        `table`: CSV columns as text, Parquet columns as they are.
+        `query`: zones and times that are asked for; faults elsewhere may be ignored.
+        Raises InputError with the place of every part that cannot be read.
         """
         raise NotImplementedError(f"{type(self).__name__} reads no tables")
 

@@ -24,12 +24,8 @@ def spikes(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
     spikes nor a few wild days move them. Up to 6 absurd hours in a row are found; a lasting step, and what
     has fewer than 6 known hours beside it, is none. A zone whose usual change is 0 is not judged.
 
-    Parameters
-    ----------
-    values
-        g/kWh, shape (H, Z), NaN where missing.
-    limit
-        In usual changes. Real grids reach some 30 in their wildest hours: 40 is a good first choice.
+    `values`: g/kWh, shape (H, Z), NaN where missing.
+    `limit`: in usual changes. Real grids reach some 30 in their wildest hours: 40 is a good first choice.
     """
     flags = np.zeros(values.shape, dtype=bool)
     doubtful = np.flatnonzero(~_surely_none(values, limit))

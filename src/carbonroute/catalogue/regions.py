@@ -119,15 +119,10 @@ def cloud_region(key: str) -> CloudRegion | None:
 def search(text: str = "", provider: str | None = None) -> list[CloudRegion]:
     """Return the regions with a text in id, place, country or zone, whatever its case.
 
-    Parameters
-    ----------
-    text
-        All of its words must be there; a country's code or a zone's key alone stands for all of its regions.
-    provider
-        ``"aws"``, ``"gcp"`` or ``"azure"``; None for all.
+    `text`: all of its words must be there; a country's code or a zone's key alone stands for all of its
+    regions.
+    `provider`: ``"aws"``, ``"gcp"`` or ``"azure"``; None for all.
 
-    Examples
-    --------
     >>> [region.id for region in search("dublin")]
     ['aws:eu-west-1', 'azure:northeurope']
     """

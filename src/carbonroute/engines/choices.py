@@ -29,12 +29,8 @@ _AHEAD = 512
 class Choices:
     """Where the requests of C cells go, by a value that each request has.
 
-    Attributes
-    ----------
-    breaks
-        Values, shape (C, K); inf stands for none.
-    regions
-        The region of a request whose value lies above k of its cell's breaks, shape (C, K + 1).
+    `breaks`: values, shape (C, K); inf stands for none.
+    `regions`: the region of a request whose value lies above k of its cell's breaks, shape (C, K + 1).
     """
 
     breaks: Array

@@ -30,12 +30,8 @@ _FEW = 2**16
 class Cells:
     """Runs of requests that a policy cannot tell apart, shape (C,) each.
 
-    Attributes
-    ----------
-    of
-        Hour, origin and workload of each cell.
-    starts, counts
-        Where each cell's requests begin, and how many there are (at least one).
+    `of`: hour, origin and workload of each cell.
+    `starts`, `counts`: where each cell's requests begin, and how many there are (at least one).
     """
 
     of: Requests
@@ -113,12 +109,8 @@ class Block:
 def tokens_energy_j(energy: Energy | None, tokens: Array, limits: Index) -> Array | None:
     """Return the IT energy of requests' tokens, J, shape (n,); None where no energy depends on them.
 
-    Parameters
-    ----------
-    tokens
-        Prompt and answer tokens of each request, shape (2, n).
-    limits
-        Where each workload's requests begin, and the end, shape (W + 1,).
+    `tokens`: prompt and answer tokens of each request, shape (2, n).
+    `limits`: where each workload's requests begin, and the end, shape (W + 1,).
     """
     if energy is None or not energy.token_j.any():
         return None

@@ -132,12 +132,8 @@ def sort(
 def pick(places: CellSpans, value: Array, breaks: Array, regions: Integers) -> Integers:
     """Return the region of each of n requests: its cell's, behind as many breaks as lie below its value.
 
-    Parameters
-    ----------
-    places, value
-        The C cells, and a number for each request, shape (n,).
-    breaks, regions
-        Shapes (C, K) and (C, K + 1).
+    `places`, `value`: the C cells, and a number for each request, shape (n,).
+    `breaks`, `regions`: shapes (C, K) and (C, K + 1).
     """
     region = np.empty(len(value), dtype=np.int64)
     for c in range(len(places.starts)):

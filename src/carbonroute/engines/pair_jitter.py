@@ -54,12 +54,8 @@ class _Parts:
 class _Sets:
     """Sets of breaks that a request's service time exceeds: those of one origin and workload, or of all.
 
-    Attributes
-    ----------
-    service_ms, jitter_ms
-        A request of each set, shapes (S,) and (S, R).
-    count
-        Parts of each set, shape (S,).
+    `service_ms`, `jitter_ms`: a request of each set, shapes (S,) and (S, R).
+    `count`: parts of each set, shape (S,).
     """
 
     service_ms: Array

@@ -120,12 +120,8 @@ class Times:
 class Tally:
     """Sums over one policy's requests by origin × workload × region.
 
-    Parameters
-    ----------
-    site, carbon_g_per_kwh
-        The true facts of the regions, and their carbon intensities, shape (H, R).
-    kept
-        Whether every latency is kept.
+    `site`, `carbon_g_per_kwh`: the true facts of the regions, and their carbon intensities, shape (H, R).
+    `kept`: whether every latency is kept.
     """
 
     def __init__(

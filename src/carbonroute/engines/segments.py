@@ -57,12 +57,8 @@ class Segments:
 class Span:
     """The range of the conditioning variable, for each workload.
 
-    Attributes
-    ----------
-    low, high
-        Where the values begin and end, but for one in 10¹⁶, shape (W,).
-    atoms
-        Values of which each has a probability above 0, ascending.
+    `low`, `high`: where the values begin and end, but for one in 10¹⁶, shape (W,).
+    `atoms`: values of which each has a probability above 0, ascending.
     """
 
     low: Array
@@ -78,12 +74,8 @@ class Span:
     def atoms_near(self, workload: Index, values: Array) -> Array:
         """Return the atom that is no further from each value than rounding, shape (n, …); NaN where none is.
 
-        Parameters
-        ----------
-        workload
-            Of the values, shape (n,).
-        values
-            Shape (n, …).
+        `workload`: of the values, shape (n,).
+        `values`: shape (n, …).
         """
         near = np.full(values.shape, np.nan)
         for index, known in enumerate(self.atoms):
@@ -108,12 +100,8 @@ def grid(laws: Sequence[Law | None]) -> Array:
 def segments(workload: Index, breaks: Array, span: Span, chosen: Chosen) -> Segments:
     """Return the segments between breaks, with neighbours of the same region made one.
 
-    Parameters
-    ----------
-    workload
-        Of each cell, shape (n,).
-    breaks
-        Values where the choice may change, shape (n, K), in any order; NaN for none.
+    `workload`: of each cell, shape (n,).
+    `breaks`: values where the choice may change, shape (n, K), in any order; NaN for none.
     """
     cell, low, high = between(workload, breaks, span)
     region = chosen(cell, inside(low, high, span, workload[cell]))

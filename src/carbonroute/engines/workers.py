@@ -66,12 +66,8 @@ def tally_of(inputs: Inputs, candidates: Sequence[Candidate], *, kept: bool) -> 
 class Chunks:
     """The chunks of a run.
 
-    Parameters
-    ----------
-    inputs
-        The scenario's arrays.
-    kept
-        Whether every latency is kept.
+    `inputs`: the scenario's arrays.
+    `kept`: whether every latency is kept.
     """
 
     def __init__(self, inputs: Inputs, *, kept: bool, size: int = CHUNK) -> None:

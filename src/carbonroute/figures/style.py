@@ -49,12 +49,8 @@ CLAIRVOYANT_HATCH = "/////"
 class Sheet:
     """What a figure is drawn for.
 
-    Attributes
-    ----------
-    columns
-        Columns of a paper that it may span.
-    titled
-        Whether a sentence stands above it.
+    `columns`: columns of a paper that it may span.
+    `titled`: whether a sentence stands above it.
     """
 
     text_pt: float

@@ -39,12 +39,9 @@ _COMMA = re.compile(
 class CsvLayout:
     """How a CSV file is laid out.
 
-    Attributes
-    ----------
-    skip_rows
-        Number of lines above the header.
-    skip_key
-        How the settings spell `skip_rows`, before the number, in messages; None where they do not have it.
+    `skip_rows`: number of lines above the header.
+    `skip_key`: how the settings spell `skip_rows`, before the number, in messages; None where they do not
+    have it.
     """
 
     separator: str = ","
@@ -92,18 +89,10 @@ def failures() -> tuple[type[BaseException], ...]:
 def require_header(lines: Sequence[bytes], file_name: str, layout: CsvLayout = PLAIN) -> None:
     """Refuse a CSV file whose table begins below other lines, such as comments; say in which line.
 
-    Parameters
-    ----------
-    lines
-        The first lines of the file, below those that are skipped.
-    layout
-        Number of the lines that are skipped, and the setting that states it.
-
-    Raises
-    ------
-    InputError
-        If line 1 states a separator, or a later line is the first of a table: it names columns, as many as
-        most lines have fields, a line of data follows, and the lines above are comments or shorter.
+    `lines`: the first lines of the file, below those that are skipped.
+    `layout`: number of the lines that are skipped, and the setting that states it.
+    Raises InputError if line 1 states a separator, or a later line is the first of a table: it names columns,
+    as many as most lines have fields, a line of data follows, and the lines above are comments or shorter.
     """
     texts = [line.decode() for line in lines]
     above = lines_above(texts)
@@ -221,12 +210,8 @@ def parsed(
 ) -> pl.DataFrame:
     """Return lines as a table with a row for each; refuse the first that does not make one.
 
-    Parameters
-    ----------
-    data
-        Lines of UTF-8 text, without the end of the last one.
-    file_name, first_line
-        The file's name in messages, and the number of the first line.
+    `data`: lines of UTF-8 text, without the end of the last one.
+    `file_name`, `first_line`: the file's name in messages, and the number of the first line.
     """
     reason = "it makes no row"
     try:

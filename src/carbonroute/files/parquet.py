@@ -172,17 +172,9 @@ class ParquetFile:
     def pieces(self, names: Sequence[str], rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
         """Yield columns in pieces, each with the index of its first row.
 
-        Parameters
-        ----------
-        names
-            The columns; see `collect`.
-        rows
-            How many rows a piece has; fewer, where texts are long.
-
-        Raises
-        ------
-        InputError
-            If the columns are too large, or the file is damaged.
+        `names`: the columns; see `collect`.
+        `rows`: how many rows a piece has; fewer, where texts are long.
+        Raises InputError if the columns are too large, or the file is damaged.
         """
         self.require(self.readable(names))
         at_once = rows * max(_DECODED_VALUES // (rows * max(len(names), 1)), 1)

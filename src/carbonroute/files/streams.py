@@ -139,12 +139,8 @@ def _stream_parquet(
 def _refuse_twice(data: bytes, file_name: str, first_line: int) -> None:
     """Refuse lines of JSON in which an object has a key twice.
 
-    Parameters
-    ----------
-    data
-        The lines, without the end of the last one.
-    file_name, first_line
-        The file's name in messages, and the number of the first line.
+    `data`: the lines, without the end of the last one.
+    `file_name`, `first_line`: the file's name in messages, and the number of the first line.
     """
     lines = pl.Series([data.decode()]).str.split("\n").explode()
     keys = (lines.str.replace_all(r'"\s+:', '":') if _SPACED.search(data) else lines).str.extract_all(_KEY)

@@ -106,17 +106,9 @@ def _whole(file: ParquetFile) -> pl.DataFrame:
 def required(columns: Mapping[str, str], names: Sequence[str], file_name: str) -> Sequence[str]:
     """Return the wanted columns, each once; refuse a table that lacks one.
 
-    Parameters
-    ----------
-    columns
-        Names of the columns, by the key that asks for them.
-    names, file_name
-        The table's columns, and its name in messages.
-
-    Raises
-    ------
-    InputError
-        With every column that is not there.
+    `columns`: names of the columns, by the key that asks for them.
+    `names`, `file_name`: the table's columns, and its name in messages.
+    Raises InputError with every column that is not there.
     """
     known = set(names)
     faults = first_faults(
@@ -189,17 +181,9 @@ def typed_table(
 
     Then no text is made of the numbers of a file. An entry may be empty; none stands in quotation marks.
 
-    Parameters
-    ----------
-    path, file_name, layout
-        The file, its name in messages, and its layout.
-    numbers
-        Returns which columns are numbers, by their entries in the first row.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or its header is at fault.
+    `path`, `file_name`, `layout`: the file, its name in messages, and its layout.
+    `numbers`: returns which columns are numbers, by their entries in the first row.
+    Raises InputError if there is no such file, or its header is at fault.
     """
     parts: list[pl.DataFrame] = []
     for _, piece in text_pieces(path, file_name, _WHOLE_BYTES, None, MAX_BYTES):

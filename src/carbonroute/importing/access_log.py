@@ -139,12 +139,8 @@ def epoch_time(name: str) -> TimeOf:
 class AccessLog(Format):
     """Base of the formats of access logs.
 
-    Attributes
-    ----------
-    example_format
-        A text for `--log-format`; empty where the format has none.
-    comment
-        Beginning of lines that are no requests; empty where there are none.
+    `example_format`: a text for `--log-format`; empty where the format has none.
+    `comment`: beginning of lines that are no requests; empty where there are none.
     """
 
     example_format: ClassVar[str] = ""

@@ -172,19 +172,11 @@ class Aggregates:
     def add_requests(self, file_name: str, table: pl.DataFrame, lines: Integers) -> None:
         """Count requests.
 
-        Parameters
-        ----------
-        table
-            A row per request: ``time_us``, null where it cannot be read, or no such column; and as far as
-            known ``region``, ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer),
-            ``service_ms``, ``prompt``, ``answer`` (tokens).
-        lines
-            Line of each row, shape (n,).
-
-        Raises
-        ------
-        InputError
-            If there are too many names of one kind.
+        `table`: a row per request: ``time_us``, null where it cannot be read, or no such column; and as far
+        as known ``region``, ``origin``, ``workload`` (text), ``status`` (Int64; 0: no answer),
+        ``service_ms``, ``prompt``, ``answer`` (tokens).
+        `lines`: line of each row, shape (n,).
+        Raises InputError if there are too many names of one kind.
         """
         self.read += len(table)
         table = table.with_columns(line=pl.Series(lines))

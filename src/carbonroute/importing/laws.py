@@ -111,12 +111,8 @@ class QuantileMixture:
 class Buckets:
     """Requests by buckets of service time.
 
-    Attributes
-    ----------
-    upper
-        Upper ends in ascending order, the last one infinite, shape (n,).
-    below
-        Requests up to each end, shape (n,).
+    `upper`: upper ends in ascending order, the last one infinite, shape (n,).
+    `below`: requests up to each end, shape (n,).
     """
 
     upper: Array

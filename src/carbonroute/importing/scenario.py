@@ -30,12 +30,9 @@ FILL_IN = "# fill in: "
 class ScenarioFiles:
     """A scenario and its data.
 
-    Attributes
-    ----------
-    files
-        Content by name, the scenario's last.
-    to_fill_in
-        Figures that a run needs and no file tells, in sentences, each with the option that states it.
+    `files`: content by name, the scenario's last.
+    `to_fill_in`: figures that a run needs and no file tells, in sentences, each with the option that states
+    it.
     """
 
     files: dict[str, bytes]

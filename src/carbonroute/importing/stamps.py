@@ -78,17 +78,9 @@ def is_common_log(column: pl.Series) -> bool:
 class Clock:
     """How the time column of one file is read: its unit, its zone, and whether it has a date.
 
-    Parameters
-    ----------
-    unit
-        Of numbers, where the format states it.
-
-    Attributes
-    ----------
-    dated
-        Whether times are those of the calendar; None before the first piece.
-    notes
-        How times were taken, for people.
+    `unit`: of numbers, where the format states it.
+    `dated`: whether times are those of the calendar; None before the first piece.
+    `notes`: how times were taken, for people.
     """
 
     def __init__(self, settings: ImportSettings, unit: TimeUnit | None = None) -> None:

@@ -21,17 +21,10 @@ def as_steps(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return a table whose numbers are those of each row, and notes: a running total becomes its increases.
 
-    Parameters
-    ----------
-    table
-        With ``time_us``.
-    settings
-        Say what the values are, if the user does.
-
-    Raises
-    ------
-    InputError
-        If they look like running totals and are called so, and the user does not state what they are.
+    `table`: with ``time_us``.
+    `settings`: say what the values are, if the user does.
+    Raises InputError if they look like running totals and are called so, and the user does not state what
+    they are.
     """
     if settings.values == "counter":
         increases = [_increase(name, keys) for name in names]

@@ -137,12 +137,8 @@ class Template:
     def read(self, data: bytes, names: Sequence[str]) -> Lines:
         """Return lines as columns of text.
 
-        Parameters
-        ----------
-        data
-            Lines of UTF-8 text, without the end of the last one.
-        wanted
-            Names of variables; of a spaced one, its second half is the column ``"<name> 2"``.
+        `data`: lines of UTF-8 text, without the end of the last one.
+        `wanted`: names of variables; of a spaced one, its second half is the column ``"<name> 2"``.
         """
         columns = [
             column for name in names for column in ([name, f"{name} 2"] if name in self.spaced else [name])

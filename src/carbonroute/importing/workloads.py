@@ -70,13 +70,9 @@ class Service:
 class MeasuredEnergy:
     """Energy of a workload's requests.
 
-    Attributes
-    ----------
-    average_j
-        Σ power · time / Σ requests, J: idle power included.
-    marginal_j
-        Slope of power over requests per second, J; None where all rates are the same, or power does not
-        rise with them: then no marginal energy could be measured.
+    `average_j`: σ power · time / Σ requests, J: idle power included.
+    `marginal_j`: slope of power over requests per second, J; None where all rates are the same, or power does
+    not rise with them: then no marginal energy could be measured.
     """
 
     average_j: float

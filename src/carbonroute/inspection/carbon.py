@@ -50,12 +50,8 @@ MAX_VALUE = 1e12
 class HourlyValues:
     """Values by the hour.
 
-    Attributes
-    ----------
-    start
-        First hour, UTC; of synthetic carbon any midnight.
-    values
-        Shape (H, Z), NaN where missing.
+    `start`: first hour, UTC; of synthetic carbon any midnight.
+    `values`: shape (H, Z), NaN where missing.
     """
 
     zones: tuple[str, ...]
@@ -315,12 +311,8 @@ def describe_hours(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Describe values by the hour: a row per zone, and findings in sentences.
 
-    Parameters
-    ----------
-    still_hours
-        How long a value must stand still to be reported.
-    lone
-        `carbonroute.inspection.rules.lone_spikes` of the values, if they are known.
+    `still_hours`: how long a value must stand still to be reported.
+    `lone`: `carbonroute.inspection.rules.lone_spikes` of the values, if they are known.
     """
     values, zones = hours.values, hours.zones
     found_spikes = lone_spikes(values) if lone is None else lone

@@ -147,12 +147,8 @@ def _window(
 class _Gaps:
     """Windows without a row, and rows that are no window's.
 
-    Attributes
-    ----------
-    missing
-        Windows between the first and the last row that have none.
-    findings, comments
-        The same in words, and the rules that a scenario has for them.
+    `missing`: windows between the first and the last row that have none.
+    `findings`, `comments`: the same in words, and the rules that a scenario has for them.
     """
 
     missing: int

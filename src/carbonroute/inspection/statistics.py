@@ -102,15 +102,9 @@ def _by_zones(
 def mean_day(values: Array, first_hour: int) -> Array:
     """Return the mean of each hour of the day, shape (24, Z); NaN where an hour has no value.
 
-    Parameters
-    ----------
-    values
-        Hour by hour, shape (H, Z), NaN where missing.
-    first_hour
-        Hour of the day (UTC) of the first row.
+    `values`: hour by hour, shape (H, Z), NaN where missing.
+    `first_hour`: hour of the day (UTC) of the first row.
 
-    Examples
-    --------
     >>> mean_day(np.arange(48.0)[:, np.newaxis], 0)[:2, 0].tolist()
     [12.0, 13.0]
     """
@@ -330,15 +324,9 @@ def _edge(place: int) -> int:
 def asymmetry(matrix: Array, rows: list[str], columns: list[str]) -> Asymmetry:
     """Return how far the two directions differ, over the pairs of names that are rows and columns both.
 
-    Parameters
-    ----------
-    matrix
-        Shape (rows, columns), NaN where missing: such a pair does not count.
-    rows, columns
-        Names, each once.
+    `matrix`: shape (rows, columns), NaN where missing: such a pair does not count.
+    `rows`, `columns`: names, each once.
 
-    Examples
-    --------
     >>> asymmetry(np.array([[0.0, 5.0], [8.0, 0.0]]), ["a", "b"], ["a", "b"])
     Asymmetry(median=3.0, largest=3.0, at=(0, 1))
     """

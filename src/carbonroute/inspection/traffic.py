@@ -170,18 +170,10 @@ def inspect(
 ) -> Inspection:
     """Inspect a log of requests.
 
-    Parameters
-    ----------
-    stated
-        The settings of a scenario that reads it: the unit of times that are numbers, and the zone of those
-        without offset.
-    piece_bytes
-        How much of it is read at a time.
-
-    Raises
-    ------
-    InputError
-        If not a row can be read, or none has a time.
+    `stated`: the settings of a scenario that reads it: the unit of times that are numbers, and the zone of
+    those without offset.
+    `piece_bytes`: how much of it is read at a time.
+    Raises InputError if not a row can be read, or none has a time.
     """
     time = recognition.columns["time"]
     file_name = preview.file_name
@@ -223,12 +215,9 @@ def inspect(
 class _Clock:
     """How a log's times are to be read.
 
-    Attributes
-    ----------
-    unit
-        ``"iso"``, that of numbers since 1970, or None for numbers since any zero in a unit that is not said.
-    zone
-        That of times without an offset, ``""`` where they need none, None where it is not known.
+    `unit`: ``"iso"``, that of numbers since 1970, or None for numbers since any zero in a unit that is not
+    said.
+    `zone`: that of times without an offset, ``""`` where they need none, None where it is not known.
     """
 
     column: str

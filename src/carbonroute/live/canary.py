@@ -16,12 +16,8 @@ _ROUNDING = 0.005
 def mixed(plan: Array, baseline: Array, share: float) -> Array:
     """Return the weights to be in force, shape (O, W, R).
 
-    Parameters
-    ----------
-    plan, baseline
-        Weights of the policy and of the baseline, shape (O, W, R).
-    share
-        Of the traffic that follows the policy, 0…1.
+    `plan`, `baseline`: weights of the policy and of the baseline, shape (O, W, R).
+    `share`: of the traffic that follows the policy, 0…1.
     """
     return share * plan + (1 - share) * baseline
 

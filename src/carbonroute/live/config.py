@@ -252,17 +252,9 @@ class LiveSetup:
 def load_live(path: Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> LiveSetup:
     """Read a live file, its scenario and the scenario's data.
 
-    Parameters
-    ----------
-    changes
-        Keys of its table ``[live]`` to set otherwise, such as ``{"mode": "shadow"}``.
-    code
-        Whether code of others may be run: see `carbonroute.load`.
-
-    Raises
-    ------
-    InputError
-        With all faults.
+    `changes`: keys of its table ``[live]`` to set otherwise, such as ``{"mode": "shadow"}``.
+    `code`: whether code of others may be run: see `carbonroute.load`.
+    Raises InputError with all faults.
     """
     refuse_data(path, A_LIVE_FILE)
     written = Written(path)

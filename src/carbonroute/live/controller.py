@@ -172,12 +172,8 @@ def back_to_baseline(setup: LiveSetup, *, anything: bool) -> str:
 class Controller:
     """Runs a policy tick by tick. It never raises for what the outer world does: it holds, and tells.
 
-    Parameters
-    ----------
-    clock
-        Of the calendar, and the one that never jumps.
-    start_s
-        That clock at the loop's 0 s.
+    `clock`: of the calendar, and the one that never jumps.
+    `start_s`: that clock at the loop's 0 s.
     """
 
     def __init__(

@@ -23,12 +23,8 @@ _STALE_INTERVALS = 3
 class _Question:
     """A decision under way.
 
-    Attributes
-    ----------
-    begun_s, begun
-        By the clock that never jumps, s, and by the calendar, UTC.
-    held
-        Weights that it is decided from, shape (O, W, R), or None.
+    `begun_s`, `begun`: by the clock that never jumps, s, and by the calendar, UTC.
+    `held`: weights that it is decided from, shape (O, W, R), or None.
     """
 
     begun_s: float
@@ -65,12 +61,10 @@ class Deciding:
     A thread cannot be ended: a policy that never returns is never asked again. One that runs in a library
     without letting Python's other threads run holds all of them.
 
-    Parameters
-    ----------
-    interval_s
-        How long a decision is waited for, s. A later one is taken at a later tick, unless it is stale.
-    in_a_hurry
-        Whether the kill file is there or the end was asked for: then a decision is hardly waited for.
+    `interval_s`: how long a decision is waited for, s. A later one is taken at a later tick, unless it is
+    stale.
+    `in_a_hurry`: whether the kill file is there or the end was asked for: then a decision is hardly waited
+    for.
     """
 
     def __init__(self, clock: Clock, interval_s: float, in_a_hurry: Callable[[], bool]) -> None:
@@ -95,18 +89,10 @@ class Deciding:
     def decide(self, held: Array | None, ask: Callable[[], Callable[[], Decisions]]) -> Decided | None:
         """Return a decision, or None where it is not there in time; the next call goes on waiting for it.
 
-        Parameters
-        ----------
-        held
-            Weights in force, shape (O, W, R), or None.
-        ask
-            Reads what there is to decide on, and returns what decides on it in the thread. Called where no
-            earlier decision is under way.
-
-        Raises
-        ------
-        PolicyError
-            If the policy fails.
+        `held`: weights in force, shape (O, W, R), or None.
+        `ask`: reads what there is to decide on, and returns what decides on it in the thread. Called where no
+        earlier decision is under way.
+        Raises PolicyError if the policy fails.
         """
         end_s = self._clock.monotonic_s() + self._interval_s
         while True:

@@ -31,12 +31,8 @@ class Deferral:
 
         The greenest moment of the day has 1. Where a carbon intensity that is met is unknown, it is 0.
 
-        Parameters
-        ----------
-        weights
-            In force, shape (O, W, R).
-        carbon_g_per_kwh
-            As known, shape (R,); NaN where unknown.
+        `weights`: in force, shape (O, W, R).
+        `carbon_g_per_kwh`: as known, shape (R,); NaN where unknown.
         """
         met = np.where(weights > 0, weights * carbon_g_per_kwh, 0.0).sum(axis=-1)
         if self._met is None:

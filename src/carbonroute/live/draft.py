@@ -49,12 +49,8 @@ token_env = "ELECTRICITY_MAPS_TOKEN"    # the name of the environment variable, 
 def draft(regions: Sequence[Region], policy: str, scenario: str, file: str) -> str:
     """Return the text of a live file.
 
-    Parameters
-    ----------
-    policy
-        The label of the policy that is to run.
-    scenario, file
-        The scenario's file as the live file names it, and the live file's own name.
+    `policy`: the label of the policy that is to run.
+    `scenario`, `file`: the scenario's file as the live file names it, and the live file's own name.
     """
     share = round(1 / len(regions), 2)
     shares = [*[share] * (len(regions) - 1), round(1 - share * (len(regions) - 1), 2)]

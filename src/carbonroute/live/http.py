@@ -87,12 +87,8 @@ class Request:
 class Answer:
     """An answer with status 2xx.
 
-    Attributes
-    ----------
-    status, headers
-        As sent; names of headers in small letters.
-    content
-        Body, decompressed.
+    `status`, `headers`: as sent; names of headers in small letters.
+    `content`: body, decompressed.
     """
 
     status: int

@@ -36,12 +36,8 @@ class Names:
     def served(self, cells: Mask, allowed: Mask | None) -> tuple[str, ...]:
         """Return the regions that may serve some of these cells, shape (O, W).
 
-        Parameters
-        ----------
-        cells
-            Whether a cell is asked about.
-        allowed
-            Regions that may serve a cell, shape (O, W, R); None where all may.
+        `cells`: whether a cell is asked about.
+        `allowed`: regions that may serve a cell, shape (O, W, R); None where all may.
         """
         if allowed is None:
             return tuple(self.regions)

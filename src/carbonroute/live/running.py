@@ -37,12 +37,8 @@ _CACHE = "carbon"
 class Parts:
     """A controller and its parts, ready to run.
 
-    Attributes
-    ----------
-    controller, ports
-        It, and what it is put together from.
-    gauges
-        Where actuators and the controller register metrics.
+    `controller`, `ports`: it, and what it is put together from.
+    `gauges`: where actuators and the controller register metrics.
     """
 
     setup: LiveSetup
@@ -129,12 +125,8 @@ def run_ticks(
 
     Return what became of the baseline's weights; None where they are not sent at the end.
 
-    Parameters
-    ----------
-    note
-        Takes each snapshot, and its time by the clock that never jumps, s.
-    most
-        Number of ticks, or None.
+    `note`: takes each snapshot, and its time by the clock that never jumps, s.
+    `most`: number of ticks, or None.
     """
     interval_s, next_s, count = parts.setup.candidate.control.interval_s, clock.monotonic_s(), 0
     while most is None or count < most:

@@ -106,17 +106,9 @@ class Savings:
 class FinalCarbon:
     """The carbon of a scenario's regions over a span of the calendar.
 
-    Parameters
-    ----------
-    scenario
-        The scenario file, whose carbon source has the final values.
-    first, last
-        The span, UTC.
-
-    Raises
-    ------
-    InputError
-        If the scenario cannot be used, or its source has no values of that time.
+    `scenario`: the scenario file, whose carbon source has the final values.
+    `first`, `last`: the span, UTC.
+    Raises InputError if the scenario cannot be used, or its source has no values of that time.
     """
 
     def __init__(self, scenario: Path, first: datetime, last: datetime, *, code: bool) -> None:

@@ -49,12 +49,8 @@ def application(
 ) -> Starlette:
     """Return the application.
 
-    Parameters
-    ----------
-    state, healthy, metrics
-        Give the state as JSON, whether ticks come, and Prometheus' text.
-    token
-        That requests must bear, but those of ``/healthz``; None: none.
+    `state`, `healthy`, `metrics`: give the state as JSON, whether ticks come, and Prometheus' text.
+    `token`: that requests must bear, but those of ``/healthz``; None: none.
     """
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse, Response

@@ -150,12 +150,9 @@ class LoadCurve:
 def _power_w(pool: LlmPool, batch: Array, chunk: Array, reading: Array) -> Array:
     """Return the mean power, W, shape (B,).
 
-    Parameters
-    ----------
-    pool, batch
-        The replica, and its numbers of sequences, shape (B,).
-    chunk, reading
-        Prompt tokens of a step that reads prompts, and the part of the time spent in such steps, shape (B,).
+    `pool`, `batch`: the replica, and its numbers of sequences, shape (B,).
+    `chunk`, `reading`: prompt tokens of a step that reads prompts, and the part of the time spent in such
+    steps, shape (B,).
     """
     if pool.power is None:
         return np.full(len(batch), np.nan)

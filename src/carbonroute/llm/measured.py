@@ -72,20 +72,10 @@ def fit_step(batches: ArrayLike, tokens_per_s: ArrayLike, *, context_tokens: flo
     A step of b sequences takes b/tokens_per_s: a constant, a time per sequence, and one that fills up with b
     as the experts of a sparse model do, none of them below 0, by least squares of relative errors.
 
-    Parameters
-    ----------
-    batches, tokens_per_s
-        Sequences, and tokens per second of all of them together; shape (N,).
-    context_tokens
-        Mean tokens that the cache held of each sequence: its prompt and half of its answer.
+    `batches`, `tokens_per_s`: sequences, and tokens per second of all of them together; shape (N,).
+    `context_tokens`: mean tokens that the cache held of each sequence: its prompt and half of its answer.
+    Raises ValueError if a value is not finite or not above 0, or fewer than two batches differ.
 
-    Raises
-    ------
-    ValueError
-        If a value is not finite or not above 0, or fewer than two batches differ.
-
-    Examples
-    --------
     >>> law = fit_step([1, 10, 100], [1000 / 20.1, 10_000 / 21, 100_000 / 30], context_tokens=500.0)
     >>> law.step_ms([1, 50], [500.0, 25_000.0]).round(1).tolist()
     [20.1, 25.0]

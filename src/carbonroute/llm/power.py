@@ -41,12 +41,8 @@ class PowerLaw:
     def at_w(self, batch: ArrayLike, prompt_share: ArrayLike = 0.0) -> Array:
         """Return the power of steps, W.
 
-        Parameters
-        ----------
-        batch
-            Sequences that decode; 0 while nothing runs.
-        prompt_share
-            Prompt tokens in the step over the most that a step may compute, 0…1.
+        `batch`: sequences that decode; 0 while nothing runs.
+        `prompt_share`: prompt tokens in the step over the most that a step may compute, 0…1.
         """
         sequences, share = np.asarray(batch, dtype=np.float64), np.asarray(prompt_share, dtype=np.float64)
         # Formula step-power.

@@ -187,15 +187,10 @@ def kv_cache_tokens(
 ) -> int:
     """Return the tokens that the cache of a replica holds; 0 where the weights leave no room.
 
-    Parameters
-    ----------
-    model, gpu, tensor_parallel, kv_bytes
-        As of `step_law`.
-    memory_share, reserve_gib
-        Part of a GPU's memory that the server takes, and how much of it is neither weights nor cache, GiB.
+    `model`, `gpu`, `tensor_parallel`, `kv_bytes`: as of `step_law`.
+    `memory_share`, `reserve_gib`: part of a GPU's memory that the server takes, and how much of it is neither
+    weights nor cache, GiB.
 
-    Examples
-    --------
     >>> from carbonroute.catalogue import gpu, language_model
     >>> kv_cache_tokens(language_model("llama-3.1-8b"), gpu("rtx-4090")) // 16
     2633

@@ -96,12 +96,8 @@ def has_queues(policies: pl.DataFrame) -> bool:
 def notes(outcomes: Sequence[Outcome], *, one_run: bool, bound: bool = False) -> Iterator[str]:
     """Yield notes on the figures of queued runs.
 
-    Parameters
-    ----------
-    one_run
-        Whether there is one seed alone.
-    bound
-        Whether some requests may not be served everywhere.
+    `one_run`: whether there is one seed alone.
+    `bound`: whether some requests may not be served everywhere.
     """
     if not queued(outcomes):
         return

@@ -37,12 +37,8 @@ def _shape(
 ) -> Shape:
     """Return the shape of a table with a row per combination of its key, if it has one.
 
-    Parameters
-    ----------
-    columns, key
-        Types by name; columns of the key.
-    nullable, signed, unbounded
-        Columns that may be null, negative, infinite; no others are.
+    `columns`, `key`: types by name; columns of the key.
+    `nullable`, `signed`, `unbounded`: columns that may be null, negative, infinite; no others are.
     """
     required, at_least_0 = set(columns) - set(nullable.split()), set(columns) - set(signed.split())
     return Shape(

@@ -78,12 +78,8 @@ CONTINENT_ERROR = "half of such estimates lie within 11 % of what was measured, 
 class Places:
     """Origins or regions on the map.
 
-    Attributes
-    ----------
-    degrees
-        Latitude and longitude, north and east positive, shape (n, 2); NaN where they are not stated.
-    continents
-        Their continents, None where none is stated; empty where none of them is.
+    `degrees`: latitude and longitude, north and east positive, shape (n, 2); NaN where they are not stated.
+    `continents`: their continents, None where none is stated; empty where none of them is.
     """
 
     names: Sequence[str]

@@ -72,12 +72,8 @@ class PairLognormal:
     Half of the requests meet the median, as if none were faster; the others meet the lognormal's upper half.
     Median and 90th percentile of round trip and jitter are therefore exactly the stated ones.
 
-    Attributes
-    ----------
-    p50_ms
-        Median round trip, shape (O, R).
-    sigma
-        ln(p90 / p50) / Φ⁻¹(0.9), shape (O, R).
+    `p50_ms`: median round trip, shape (O, R).
+    `sigma`: ln(p90 / p50) / Φ⁻¹(0.9), shape (O, R).
     """
 
     by_pair: ClassVar[bool] = True

@@ -52,17 +52,10 @@ def pair_columns(
 ) -> PairColumns | None:
     """Return the columns of a long table; None for a matrix: one of its columns is called like a region.
 
-    Parameters
-    ----------
-    regions
-        Names that columns of a matrix have.
-    key
-        That of the scenario which states the columns.
-
-    Raises
-    ------
-    InputError
-        If it is a long table, and several of its columns, or one of another unit, may hold the times.
+    `regions`: names that columns of a matrix have.
+    `key`: that of the scenario which states the columns.
+    Raises InputError if it is a long table, and several of its columns, or one of another unit, may hold the
+    times.
     """
     if len(table.columns) > _MOST_COLUMNS or set(table.columns[1:]) & set(regions):
         return None

@@ -176,12 +176,8 @@ def quantiles(
 
     Expected latencies are searched together: much sooner, and bit-identical to each of them alone.
 
-    Parameters
-    ----------
-    share
-        Of the requests that stay within the quantile, 0…1.
-    workload
-        Whose requests; None for all.
+    `share`: of the requests that stay within the quantile, 0…1.
+    `workload`: whose requests; None for all.
     """
     found_ms, together = np.full(len(distributions), np.nan), defaultdict(list)
     for place, distribution in enumerate(distributions):

@@ -29,12 +29,8 @@ Progress = Callable[[int, int], None]
 class Replications:
     """One run of a scenario, or several with different seeds, merged.
 
-    Attributes
-    ----------
-    inputs
-        The engine's inputs; of several, those of the first.
-    outcomes
-        One per policy; of several, merged.
+    `inputs`: the engine's inputs; of several, those of the first.
+    `outcomes`: one per policy; of several, merged.
     """
 
     inputs: Inputs

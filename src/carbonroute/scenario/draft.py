@@ -82,12 +82,9 @@ max_violation = 0.05                    # assumed: 5 % late requests may be risk
 def draft(name: str, regions: Sequence[CloudRegion], served: Sequence[Model], *, chosen: bool) -> str:
     """Return the text of a scenario that runs as it is.
 
-    Parameters
-    ----------
-    regions, served
-        Regions that serve, whose surroundings also send the requests; models that are asked for.
-    chosen
-        Whether the user named the models.
+    `regions`, `served`: regions that serve, whose surroundings also send the requests; models that are asked
+    for.
+    `chosen`: whether the user named the models.
     """
     lines = [_HEAD.format(name=value(name)).rstrip("\n")]
     for region, share in zip(regions, _equal(len(regions)), strict=True):

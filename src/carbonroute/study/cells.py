@@ -28,12 +28,8 @@ from carbonroute.study.places import Places, in_study
 class Base:
     """The base scenario and settings of a study; sent to a worker with each cell.
 
-    Attributes
-    ----------
-    data
-        The tables of its base scenario, as in TOML, with the changes common to all cells.
-    code
-        Whether code of others may be run: policies of files, modules and installed packages.
+    `data`: the tables of its base scenario, as in TOML, with the changes common to all cells.
+    `code`: whether code of others may be run: policies of files, modules and installed packages.
     """
 
     file: StudyFile
@@ -140,18 +136,10 @@ def read(
 ) -> Study:
     """Read a study file and check all of its cells.
 
-    Parameters
-    ----------
-    progress
-        Called with the number of cells checked, and of all.
-    data
-        Whether to read the data files too: those of the first cell, and of each that differs from it by one
-        value of an axis. They are read where there are other faults, for the first cell alone.
-
-    Raises
-    ------
-    InputError
-        With all faults of the file, of its base scenario, of its cells and of those data.
+    `progress`: called with the number of cells checked, and of all.
+    `data`: whether to read the data files too: those of the first cell, and of each that differs from it by
+    one value of an axis. They are read where there are other faults, for the first cell alone.
+    Raises InputError with all faults of the file, of its base scenario, of its cells and of those data.
     """
     return _Reading(path, code).study(progress, data=data)
 

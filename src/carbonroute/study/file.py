@@ -84,12 +84,8 @@ class Value:
 class Axis:
     """One dimension of the grid of cells.
 
-    Attributes
-    ----------
-    values
-        In the order of the file.
-    place
-        The key of the study file that states it.
+    `values`: in the order of the file.
+    `place`: the key of the study file that states it.
     """
 
     name: str

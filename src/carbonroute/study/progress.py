@@ -26,12 +26,8 @@ LATEST = 200
 class Progress:
     """Progress of a running study.
 
-    Attributes
-    ----------
-    done
-        Cells that have ended, in earlier runs too, failed ones included.
-    cells_per_s
-        Rate of the latest cells; None before there are two.
+    `done`: cells that have ended, in earlier runs too, failed ones included.
+    `cells_per_s`: rate of the latest cells; None before there are two.
     """
 
     done: int

@@ -72,12 +72,8 @@ class Intensity:
         Gap, origin and workload of request i of block k are the same for any horizon. Of a block that is
         skipped, only the gaps are drawn: they say where the next one begins.
 
-        Parameters
-        ----------
-        demand
-            Gives workload shares and seed.
-        variation
-            Coefficient of variation of the gaps: gamma with shape 1/variation² and scale variation².
+        `demand`: gives workload shares and seed.
+        `variation`: coefficient of variation of the gaps: gamma with shape 1/variation² and scale variation².
         """
         edges = self.expected()
         whole, part = np.floor(edges), edges % 1

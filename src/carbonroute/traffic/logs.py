@@ -16,12 +16,8 @@ from carbonroute.traffic.requests import Demand
 class LogFile:
     """One file of requests.
 
-    Attributes
-    ----------
-    index
-        Of the log in the scenario that means this file.
-    log
-        That log, with the file's own name, and the origin and workload of that name.
+    `index`: of the log in the scenario that means this file.
+    `log`: that log, with the file's own name, and the origin and workload of that name.
     """
 
     index: int

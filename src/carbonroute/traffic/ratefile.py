@@ -82,12 +82,8 @@ class WindowGaps(Spelled):
 class _Part:
     """Rows of one file.
 
-    Attributes
-    ----------
-    rates_per_s
-        Shape (rows, columns).
-    times
-        Of its rows, UTC; None if it has no times.
+    `rates_per_s`: shape (rows, columns).
+    `times`: of its rows, UTC; None if it has no times.
     """
 
     file_name: str

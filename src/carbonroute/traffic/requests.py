@@ -143,15 +143,9 @@ def pick(uniform: Array, share: Array) -> Index:
 
     The rule of `numpy.random.Generator.choice`: the first index whose cumulative share exceeds the number.
 
-    Parameters
-    ----------
-    uniform
-        Numbers in [0, 1), shape (n,).
-    share
-        Probabilities, which sum to 1, shape (k,).
+    `uniform`: numbers in [0, 1), shape (n,).
+    `share`: probabilities, which sum to 1, shape (k,).
 
-    Examples
-    --------
     >>> pick(np.array([0.0, 0.59, 0.61, 0.99]), np.array([0.6, 0.3, 0.1])).tolist()
     [0, 0, 1, 2]
     """

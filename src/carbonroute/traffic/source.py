@@ -24,12 +24,9 @@ Measured = Literal["service_ms", "prompt_tokens", "answer_tokens"]
 class TrafficFile:
     """A file that a scenario's traffic reads, as its settings read it.
 
-    Attributes
-    ----------
-    path
-        Relative to the scenario file.
-    time_unit, time_zone, window
-        Of its times, and between its rows; None where the settings do not state them.
+    `path`: relative to the scenario file.
+    `time_unit`, `time_zone`, `window`: of its times, and between its rows; None where the settings do not
+    state them.
     """
 
     path: str

@@ -15,15 +15,9 @@ _TERMS = 12
 class Piecewise:
     """A function that is smooth between edges, and constant beyond the outer ones.
 
-    Parameters
-    ----------
-    edges
-        Ascending, shape (K,), K > 1.
-    function
-        From values to values, shape (n,) both; asked between the edges, 12 times for each panel.
+    `edges`: ascending, shape (K,), K > 1.
+    `function`: from values to values, shape (n,) both; asked between the edges, 12 times for each panel.
 
-    Examples
-    --------
     >>> sine = Piecewise(np.array([0.0, 1.0, 3.0]), np.sin)
     >>> bool(np.allclose(sine(np.array([0.5, 2.0, 9.0])), np.sin([0.5, 2.0, 3.0]), rtol=0, atol=1e-9))
     True

@@ -104,18 +104,11 @@ def fit_log(
 ) -> ReplicaFit:
     """Return the replica that serves a log as it was served.
 
-    Parameters
-    ----------
-    options
-        What is known of the replica, as a scenario's ``llm`` spells it; without model and gpu, the
-        coefficients begin with guesses.
-    holdout
-        Part of the requests, the last ones by arrival, that is not fitted but predicted, 0 ≤ holdout < 1.
-
-    Raises
-    ------
-    InputError
-        If the options cannot be, or there are too few requests.
+    `options`: what is known of the replica, as a scenario's ``llm`` spells it; without model and gpu, the
+    coefficients begin with guesses.
+    `holdout`: part of the requests, the last ones by arrival, that is not fitted but predicted, 0 ≤ holdout <
+    1.
+    Raises InputError if the options cannot be, or there are too few requests.
     """
     fitted = len(log) - round(holdout * len(log))
     if fitted < _LEAST:

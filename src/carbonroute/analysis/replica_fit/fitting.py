@@ -81,12 +81,8 @@ class Coefficient:
 class Problem:
     """A log, its first requests that are fitted, and the server to begin with.
 
-    Attributes
-    ----------
-    fitted
-        How many F of the first ones count; the model serves them all.
-    scale
-        Of each coefficient, ms: what a multiple of 1 is.
+    `fitted`: how many F of the first ones count; the model serves them all.
+    `scale`: of each coefficient, ms: what a multiple of 1 is.
     """
 
     log: RequestLog

@@ -131,12 +131,8 @@ def measured(log: RequestLog) -> Times:
 class Load:
     """The model's replicas while N requests are served, shape (N,) each.
 
-    Attributes
-    ----------
-    waiting, running
-        Requests in line, and sequences in batches, when each arrives.
-    preemptions
-        While each is in the system: of any sequence.
+    `waiting`, `running`: requests in line, and sequences in batches, when each arrives.
+    `preemptions`: while each is in the system: of any sequence.
     """
 
     waiting: Integers
@@ -147,12 +143,8 @@ class Load:
 def load(server: Server, log: RequestLog, e2e_ms: Array) -> Load:
     """Return the load that each request of a log meets in the model.
 
-    Parameters
-    ----------
-    server, log
-        As of `served`.
-    e2e_ms
-        What `served` has of it, shape (N,).
+    `server`, `log`: as of `served`.
+    `e2e_ms`: what `served` has of it, shape (N,).
     """
     from carbonroute.engines.queued.replicas import ReplicaSystem
 

@@ -30,12 +30,8 @@ _LEAST = 10
 class Row:
     """A statistic of a quantity over some requests.
 
-    Attributes
-    ----------
-    quantity, statistic
-        Such as ``"ttft_ms"`` and ``"P95"``.
-    measured, model
-        Its values, ms.
+    `quantity`, `statistic`: such as ``"ttft_ms"`` and ``"P95"``.
+    `measured`, `model`: its values, ms.
     """
 
     part: str
@@ -69,12 +65,8 @@ def _both(quantity: str, truth: Times, model: Times) -> tuple[Array, Array]:
 class Miss:
     """A group of requests for which the model does not hold.
 
-    Attributes
-    ----------
-    quantity
-        Such as ``"ttft_ms"``.
-    measured, model
-        Means, ms.
+    `quantity`: such as ``"ttft_ms"``.
+    `measured`, `model`: means, ms.
     """
 
     group: str

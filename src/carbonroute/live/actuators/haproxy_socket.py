@@ -51,12 +51,8 @@ Servers: TypeAlias = Annotated[tuple[Server, ...], Field(strict=False)]
 class Held:
     """The state of a server.
 
-    Attributes
-    ----------
-    weight
-        0 to 256.
-    is_idle
-        Whether it is in maintenance or drain, and takes no traffic whatever its weight.
+    `weight`: 0 to 256.
+    `is_idle`: whether it is in maintenance or drain, and takes no traffic whatever its weight.
     """
 
     weight: int

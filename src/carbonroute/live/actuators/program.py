@@ -26,12 +26,8 @@ _PLAIN = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 class Done:
     """A program that has ended.
 
-    Attributes
-    ----------
-    code
-        Exit code; negative where a signal ended it.
-    output, errors
-        What it wrote on standard output and, as far as it is kept, on standard error.
+    `code`: exit code; negative where a signal ended it.
+    `output`, `errors`: what it wrote on standard output and, as far as it is kept, on standard error.
     """
 
     code: int

@@ -12,20 +12,10 @@ def largest_remainder(shares: Mapping[str, float], total: int) -> dict[str, int]
     Each is its quota, share ÷ sum of shares · `total`, rounded down; what is left goes, one each, to the
     largest remainders, on ties to the first. A share of 0 gets 0.
 
-    Parameters
-    ----------
-    shares
-        At least 0 each, by name; their sum is above 0.
-    total
-        Sum of the result, at least 0.
+    `shares`: at least 0 each, by name; their sum is above 0.
+    `total`: sum of the result, at least 0.
+    Raises ValueError if a share is negative, infinite or NaN, or all are 0.
 
-    Raises
-    ------
-    ValueError
-        If a share is negative, infinite or NaN, or all are 0.
-
-    Examples
-    --------
     >>> largest_remainder({"eu": 0.5, "us": 0.3, "ap": 0.2}, 256)
     {'eu': 128, 'us': 77, 'ap': 51}
     """
@@ -46,21 +36,11 @@ def largest_remainder(shares: Mapping[str, float], total: int) -> dict[str, int]
 def divided(shares: Mapping[str, float], total: int, trickle: float = 0.0) -> dict[str, int]:
     """Return whole numbers in proportion to shares, where none is below a trickle.
 
-    Parameters
-    ----------
-    shares
-        At least 0 each, by name; their sum is above 0.
-    trickle
-        Lowest share. Those below get ``trickle · total``, rounded, at least 1; the others share the rest by
-        `largest_remainder`. With 0 there is no lowest share.
+    `shares`: at least 0 each, by name; their sum is above 0.
+    `trickle`: lowest share. Those below get ``trickle · total``, rounded, at least 1; the others share the
+    rest by `largest_remainder`. With 0 there is no lowest share.
+    Raises ValueError as `largest_remainder`; and if the trickles take all.
 
-    Raises
-    ------
-    ValueError
-        As `largest_remainder`; and if the trickles take all.
-
-    Examples
-    --------
     >>> divided({"eu": 1.0, "us": 0.0}, 10_000, trickle=0.001)
     {'eu': 9990, 'us': 10}
     """

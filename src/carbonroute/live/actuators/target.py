@@ -110,12 +110,8 @@ class GaugeBoard:
 class TargetContext:
     """What targets are opened with.
 
-    Attributes
-    ----------
-    folder
-        Of the live file; relative paths are taken from it.
-    board
-        Where gauges of all targets are registered.
+    `folder`: of the live file; relative paths are taken from it.
+    `board`: where gauges of all targets are registered.
     """
 
     folder: Path
@@ -170,12 +166,8 @@ class Target(Spec, ABC):
 class OpenTarget(ABC):
     """A target in use.
 
-    Parameters
-    ----------
-    timeout_s
-        Time limit for one write with its reading back, s.
-    trickle
-        Lowest share of a region that may serve.
+    `timeout_s`: time limit for one write with its reading back, s.
+    `trickle`: lowest share of a region that may serve.
     """
 
     def __init__(self, context: TargetContext, timeout_s: float, trickle: float = 0.0) -> None:
@@ -200,13 +192,9 @@ class OpenTarget(ABC):
         A region that is not in `shares` may not serve at all: it gets no traffic, no trickle and no standby.
         One with a share of 0 may: it stands by.
 
-        Parameters
-        ----------
-        shares
-            Share of the traffic by region, at least 0 each, with a sum of 1.
-        urgent
-            Whether to write even if the member's own limits on changes say to wait, as for a restored
-            baseline.
+        `shares`: share of the traffic by region, at least 0 each, with a sum of 1.
+        `urgent`: whether to write even if the member's own limits on changes say to wait, as for a restored
+        baseline.
         """
         clock, start_s = self.context.clock, self.context.clock.monotonic_s()
         self._end_s = start_s + self.timeout_s

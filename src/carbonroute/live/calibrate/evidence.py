@@ -88,19 +88,10 @@ class _Window(NamedTuple):
 def of_journal(path: Path, inputs: Inputs) -> Evidence:
     """Return the measurements of a journal of decisions, of a simulation or of live control.
 
-    Parameters
-    ----------
-    path
-        Folder of one journal, or one that holds a single journal.
-    inputs
-        The scenario, whose origins, workloads and regions must be the journal's.
-
-    Raises
-    ------
-    InputError
-        If there are several journals, other names, or no measurements.
-    RunFolderError
-        If a record is damaged.
+    `path`: folder of one journal, or one that holds a single journal.
+    `inputs`: the scenario, whose origins, workloads and regions must be the journal's.
+    Raises InputError if there are several journals, other names, or no measurements; RunFolderError if a
+    record is damaged.
     """
     folders = journals(path)
     if not folders:

@@ -100,12 +100,8 @@ class EnergyLog:
     def add(self, now_s: float, range_s: float, requests: Array, energy_j: Array) -> None:
         """Keep the window that ends now, unless it overlaps the one before; unknown values are left out.
 
-        Parameters
-        ----------
-        now_s, range_s
-            End and length of the window, s.
-        requests, energy_j
-            In the window, shapes (W, R) and (R,); NaN where unknown.
+        `now_s`, `range_s`: end and length of the window, s.
+        `requests`, `energy_j`: in the window, shapes (W, R) and (R,); NaN where unknown.
         """
         if now_s - range_s < self._end_s or np.isnan(energy_j).all():
             return

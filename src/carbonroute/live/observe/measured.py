@@ -45,12 +45,8 @@ _MEANS: tuple[Quantity, ...] = ("service_ms", "wait_ms")
 class Answers:
     """The usable answers of a tick.
 
-    Attributes
-    ----------
-    alarms
-        What was wrong with the others, in words, and what the server warns of.
-    reached
-        Whether the server answered every query that was sent.
+    `alarms`: what was wrong with the others, in words, and what the server warns of.
+    `reached`: whether the server answered every query that was sent.
     """
 
     vectors: dict[Quantity, Vector] = field(default_factory=dict)

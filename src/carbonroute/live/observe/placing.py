@@ -20,12 +20,8 @@ _MOST_NAMED = 3
 class Axis:
     """One axis of an array: the label that series name it by, and the label's values in order.
 
-    Attributes
-    ----------
-    label
-        None where series have none: they are of all members together, and the axis has one member.
-    values
-        The label's value for each member.
+    `label`: none where series have none: they are of all members together, and the axis has one member.
+    `values`: the label's value for each member.
     """
 
     label: str | None
@@ -93,12 +89,8 @@ def placed(samples: Sequence[Sample], axes: Sequence[Axis]) -> Placed:
 def split_cells(counts: Array, share: Array) -> Array:
     """Return counts of every cell and region, shape (O, W, R).
 
-    Parameters
-    ----------
-    counts
-        Shape (O or 1, W or 1, R): 1 where series do not tell them apart; NaN where unknown.
-    share
-        Expected part of each cell in the requests, shape (O, W).
+    `counts`: shape (O or 1, W or 1, R): 1 where series do not tell them apart; NaN where unknown.
+    `share`: expected part of each cell in the requests, shape (O, W).
     """
     axes = tuple(axis for axis in (0, 1) if counts.shape[axis] == 1)
     whole = share.sum(axis=axes, keepdims=True)

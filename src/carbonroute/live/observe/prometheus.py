@@ -37,12 +37,8 @@ class ObserveError(CarbonrouteError):
 class Sample:
     """A value of one series.
 
-    Attributes
-    ----------
-    value
-        Finite.
-    at_s
-        When the query was evaluated, or the sample was taken where the answer tells it, s since 1970.
+    `value`: finite.
+    `at_s`: when the query was evaluated, or the sample was taken where the answer tells it, s since 1970.
     """
 
     labels: Mapping[str, str]
@@ -54,12 +50,8 @@ class Sample:
 class Vector:
     """The usable values of an answer; values that are no numbers are left out.
 
-    Attributes
-    ----------
-    left_out
-        How many values were NaN or infinite.
-    warnings, infos
-        What the server says beside the values: they may be incomplete, or the query is odd.
+    `left_out`: how many values were NaN or infinite.
+    `warnings`, `infos`: what the server says beside the values: they may be incomplete, or the query is odd.
     """
 
     samples: tuple[Sample, ...]
@@ -163,12 +155,8 @@ def _numbers(pair: list[Any]) -> tuple[float, float]:
 class Prometheus:
     """A server that is asked.
 
-    Attributes
-    ----------
-    timeout_s
-        For each, s.
-    headers
-        Sent with each; may hold a secret.
+    `timeout_s`: for each, s.
+    `headers`: sent with each; may hold a secret.
     """
 
     url: str

@@ -109,12 +109,8 @@ def option_of(name: str) -> str:
 class Piece:
     """History of one zone as a file has it.
 
-    Attributes
-    ----------
-    end
-        End of the last interval that it has, UTC.
-    remarks
-        What the server says beside the values.
+    `end`: end of the last interval that it has, UTC.
+    `remarks`: what the server says beside the values.
     """
 
     content: bytes

@@ -27,17 +27,9 @@ class DamagedError(CarbonrouteError):
 def write(folder: Path, name: str, key: str, points: Mapping[str, Sequence[Point]]) -> None:
     """Write values by zone into a file, whole or not at all.
 
-    Parameters
-    ----------
-    folder, name
-        Where; the folder is made.
-    key
-        Whose values they are, and what they count; values of another key are not read.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
+    `folder`, `name`: where; the folder is made.
+    `key`: whose values they are, and what they count; values of another key are not read.
+    Raises OSError if it cannot be written.
     """
     values = {
         zone: [

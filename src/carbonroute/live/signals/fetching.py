@@ -91,13 +91,9 @@ class Fetched:
 class Listener:
     """Who is told of a fetch.
 
-    Attributes
-    ----------
-    step
-        Called with the number of requests done and of all.
-    again
-        Called with a line for each request that is sent again, why, and after how long; and for what a
-        server says beside its values.
+    `step`: called with the number of requests done and of all.
+    `again`: called with a line for each request that is sent again, why, and after how long; and for what a
+    server says beside its values.
     """
 
     step: Callable[[int, int], None] = lambda _done, _total: None

@@ -79,12 +79,8 @@ class Call:
 class Point:
     """A value of a zone, as an answer has it.
 
-    Attributes
-    ----------
-    start, end
-        Of the interval that it stands for, UTC.
-    g_per_kwh
-        gCO2e/kWh; None where there is none.
+    `start`, `end`: of the interval that it stands for, UTC.
+    `g_per_kwh`: gCO2e/kWh; None where there is none.
     """
 
     start: datetime

@@ -173,12 +173,8 @@ class Series:
 class Outlook:
     """The believed forecast of a zone.
 
-    Attributes
-    ----------
-    issued_at
-        When it was made, UTC.
-    points
-        Its values by the start of their interval.
+    `issued_at`: when it was made, UTC.
+    `points`: its values by the start of their interval.
     """
 
     checks: Checks

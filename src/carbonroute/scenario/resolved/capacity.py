@@ -84,17 +84,9 @@ def capacity_of(
 ) -> tuple[Capacity, tuple[str, ...]]:
     """Return the pools of a scenario's regions, and notes on the servers that load shares make.
 
-    Parameters
-    ----------
-    scenario, arrivals, laws
-        The scenario, its requests, and the laws of service time.
-    llm
-        The pools that batch continuously, by the index of the pool.
-
-    Raises
-    ------
-    InputError
-        If a load share is stated, and the load cannot be known, or needs too many servers.
+    `scenario`, `arrivals`, `laws`: the scenario, its requests, and the laws of service time.
+    `llm`: the pools that batch continuously, by the index of the pool.
+    Raises InputError if a load share is stated, and the load cannot be known, or needs too many servers.
     """
     pools = pools_of(scenario)
     every = [pool for own in pools for pool in own]

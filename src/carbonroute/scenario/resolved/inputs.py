@@ -281,18 +281,10 @@ class Inputs:
     ) -> Candidate:
         """Return a policy of the run with its knowledge, by default under the scenario's control.
 
-        Parameters
-        ----------
-        label, policy, information, control, max_utilisation
-            See `Candidate`.
-        knowledge
-            Its carbon intensities, where candidates with the same information have them already.
-
-        Raises
-        ------
-        InputError
-            If carbon values that it decides on are missing, and no rule fills them; or long-run means; or
-            the risk of requests whose prompts come with them.
+        `label`, `policy`, `information`, `control`, `max_utilisation`: see `Candidate`.
+        `knowledge`: its carbon intensities, where candidates with the same information have them already.
+        Raises InputError if carbon values that it decides on are missing, and no rule fills them; or long-run
+        means; or the risk of requests whose prompts come with them.
         """
         if not declares(policy):
             policy = Observed(policy)

@@ -32,12 +32,8 @@ def about(
 ) -> About:
     """Return the facts that all records of a policy repeat.
 
-    Parameters
-    ----------
-    mode
-        ``"simulated"``, or how a live controller runs.
-    start
-        The calendar at the loop's 0 s, UTC; by default that of the scenario.
+    `mode`: ``"simulated"``, or how a live controller runs.
+    `start`: the calendar at the loop's 0 s, UTC; by default that of the scenario.
     """
     regions = len(scenario.regions)
     parameters = entry.model_dump(mode="json", exclude=_NO_PARAMETERS, exclude_none=True)

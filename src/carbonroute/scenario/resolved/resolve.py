@@ -185,12 +185,8 @@ def data_faults(
 ) -> list[InputError]:
     """Return the refusals of the data of a scenario that is not valid as a whole.
 
-    Parameters
-    ----------
-    mended
-        The tables of the valid sections. Of what is not in them, the files must be there.
-    known
-        Places of faults that were found already.
+    `mended`: the tables of the valid sections. Of what is not in them, the files must be there.
+    `known`: places of faults that were found already.
     """
     scenario = Scenario.model_construct(**{"name": "", **dict.fromkeys(_LISTS, ()), **sections})
     scenario._folder = folder

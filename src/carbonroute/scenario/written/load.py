@@ -28,18 +28,10 @@ S = TypeVar("S", bound=BaseModel)
 def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, Any], Path]:
     """Return a scenario's tables as its TOML has them, unchecked, and the folder of its paths.
 
-    Parameters
-    ----------
-    source
-        A built-in scenario's name, or a TOML file.
-    folder
-        Folder of a named file, and of the paths in a built-in scenario; by default the
-        working directory.
-
-    Raises
-    ------
-    InputError
-        If there is no such scenario, or it is no TOML.
+    `source`: a built-in scenario's name, or a TOML file.
+    `folder`: folder of a named file, and of the paths in a built-in scenario; by default the working
+    directory.
+    Raises InputError if there is no such scenario, or it is no TOML.
     """
     folder = folder or Path()
     if isinstance(source, str) and source in builtin_scenarios():
@@ -83,17 +75,9 @@ def validated(
 ) -> S:
     """Return the model that tables spell.
 
-    Parameters
-    ----------
-    folder
-        Folder that paths in them are relative to.
-    written
-        The file of the tables, if there is one.
-
-    Raises
-    ------
-    InputError
-        With all faults.
+    `folder`: folder that paths in them are relative to.
+    `written`: the file of the tables, if there is one.
+    Raises InputError with all faults.
     """
     written = written or Written()
     context = {"folder": folder, "code": code, "written": written}

@@ -20,12 +20,8 @@ _OPTIONAL = frozenset(("control", "information", "pools"))
 class Written:
     """The file of a scenario, and what was changed after reading it. Scenarios do not differ by it.
 
-    Attributes
-    ----------
-    path
-        The file; None where there is none.
-    changed
-        Paths of the values that were set otherwise: no line of the file states them.
+    `path`: the file; None where there is none.
+    `changed`: paths of the values that were set otherwise: no line of the file states them.
     """
 
     path: Path | None = field(default=None, compare=False)
@@ -78,12 +74,9 @@ class Written:
 def place_in(keys: Container[str], source: str, where: str) -> str | None:
     """Return the place in a scenario of a fault; None where it is in another file.
 
-    Parameters
-    ----------
-    keys
-        Of the scenario, those of its sections at least.
-    source, where
-        Of the fault: "" or ``"scenario"`` is the scenario itself, and a section stands for its keys.
+    `keys`: of the scenario, those of its sections at least.
+    `source`, `where`: of the fault: "" or ``"scenario"`` is the scenario itself, and a section stands for its
+    keys.
     """
     if source in {"", "scenario"}:
         return where

@@ -192,13 +192,9 @@ class Pool(Spec):
 def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], silent: Sequence[str]) -> Iterator[Fault]:
     """Yield the faults of one region's pools.
 
-    Parameters
-    ----------
-    workloads
-        Ids of the scenario's workloads: each must be in exactly one pool.
-    silent
-        Ids of those that state no energy. Power of servers is for engines that know servers; the others
-        count grams by energies.
+    `workloads`: ids of the scenario's workloads: each must be in exactly one pool.
+    `silent`: ids of those that state no energy. Power of servers is for engines that know servers; the others
+    count grams by energies.
     """
     for index, pool in enumerate(pools):
         for place, name in enumerate(pool.workloads or ()):
