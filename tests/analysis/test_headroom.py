@@ -545,18 +545,18 @@ def test_portions_of_capacities_and_policies_in_any_order_change_nothing(
     whole = run(scenario, (1, 2.5, 6.0))
     assert run(scenario, (1, 2.5, 6.0), workers=2).points.equals(whole.points)
     assert whole.points["headroom"].unique(maintain_order=True).to_list() == [1.0, 2.5, 6.0]
-    portions: list[int] = []
+    portions, policies = list[int](), whole.points["policy"].n_unique()
 
     def watched(inputs: Inputs, capacities: Sequence[Capacity], *args: Any, **kwargs: Any) -> Any:
         portions.append(len(capacities))
         return queued.run_beside(inputs, capacities, *args, **kwargs)
 
     monkeypatch.setattr(runs_on_capacities, "queued", SimpleNamespace(run_beside=watched))
-    for name, bound in (("_LATENCIES", 2 * 5760 * whole.points["policy"].n_unique()), ("_WAITING", 2 * 5760)):
+    for name, bound in (("_LATENCIES", 2 * 5760 * policies), ("_WAITING", 2 * 5760)):
         with monkeypatch.context() as patch:
             patch.setattr(runs_on_capacities, name, bound)
             assert run(scenario, (1, 2.5, 6.0)).points.equals(whole.points)
-        assert portions == [2, 1]
+        assert portions == [2] * policies + [1] * policies
         portions.clear()
 
 

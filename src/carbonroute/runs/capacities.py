@@ -66,7 +66,9 @@ def on_capacities(
     """
     planned = [with_baselines(world, "queued", baseline_alone=True) for world in worlds]
     first = planned[0][0]
-    alone = workers > 1 and first.scenario.sampling.scheme == "streams"
+    # One at a time needs less memory, and workers share them. In one process, a log would be read for each.
+    alone = first.scenario.sampling.scheme == "streams"
+    alone &= workers > 1 or not first.scenario.traffic.is_logged
     orders = _longest_first(first.candidates) if alone else [tuple(range(len(first.candidates)))]
     free: list[Call[Any]] = []
     if not first.capacity.replicas:
