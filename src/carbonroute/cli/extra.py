@@ -12,10 +12,7 @@ _PACKAGES = ("httpx2", "prometheus_client", "starlette", "uvicorn")
 def require_extra(command: str) -> None:
     """Refuse a command whose packages are not installed.
 
-    Raises
-    ------
-    InputError
-        With the extra that brings them.
+    Raises InputError with the extra that brings them.
     """
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:

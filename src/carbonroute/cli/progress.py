@@ -38,12 +38,8 @@ class Display(Protocol):
 class LineDisplay:
     """Progress in lines of text, for logs and pipes.
 
-    Parameters
-    ----------
-    clock
-        Returns the time, s; only differences count.
-    write
-        Prints a line.
+    `clock`: returns the time, s; only differences count.
+    `write`: prints a line.
     """
 
     def __init__(

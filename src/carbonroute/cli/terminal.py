@@ -31,10 +31,7 @@ class Printed(TextIOBase):
 
     All printed text goes through it; `console` alone writes colours to the stream behind it.
 
-    Parameters
-    ----------
-    stream
-        Where it arrives.
+    `stream`: where it arrives.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -72,10 +72,7 @@ def _takes_arguments(error: UnknownOptionError) -> bool:
 def as_given(error: InputError, given: Collection[str]) -> InputError:
     """Return an error with the options in it under their names on the command line.
 
-    Parameters
-    ----------
-    given
-        Names of the command's parameters that were stated.
+    `given`: names of the command's parameters that were stated.
     """
     name = _ARGUMENTS.get(error.source, error.source)
     faults = [_as_given(fault, given) for fault in error.faults]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,7 +14,9 @@ from carbonroute.errors import InputError, shortened
 from carbonroute.files.csv_layout import CsvLayout
 from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
+from carbonroute.files.streams import stream_table
 from carbonroute.files.strict_json import read_json
+from carbonroute.files.tables import Pieces
 from carbonroute.files.text import Digests, chunks, refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.settings import ImportSettings
@@ -88,6 +90,11 @@ class File:
         Raises InputError if it is none.
         """
         return preview(self.path, self.name, self.kind, self.layout)
+
+    def pieces(self, columns: Iterable[str], digests: Digests) -> Pieces:
+        """Yield these columns of the whole table, as `stream_table` does."""
+        named = {name: name for name in columns}
+        return stream_table(self.path, self.name, named, digests=digests, kind=self.kind, layout=self.layout)
 
     @property
     def first_line(self) -> str:

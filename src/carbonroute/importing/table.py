@@ -14,7 +14,6 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.files.csv_layout import FIRST_LINE
 from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview
-from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import column_text, found_text
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.aggregates import MAX_ROWS, MILLIONTHS, Aggregates, CellKey, Row
@@ -186,23 +185,13 @@ class RequestTable(Format):
         """Return the columns, the first one as times, the others as numbers or texts."""
         time, *others = columns
         parts, count = [], 0
-        for first_line, piece in stream_table(
-            file.path,
-            file.name,
-            {name: name for name in columns},
-            digests=digests,
-            kind=file.kind,
-            layout=file.layout,
-        ):
+        for first_line, piece in file.pieces(columns, digests):
             count += len(piece)
             if count > MAX_ROWS:
                 raise refused(file.name, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
             names = [column_text(piece[name], file.name) for name in sorted(texts)]
-            rows = (
-                pl.select(pl.concat_str(names, separator="\n", ignore_nulls=True)).to_series()
-                if names
-                else None
-            )
+            joined = pl.concat_str(names, separator="\n", ignore_nulls=True) if names else None
+            rows = None if joined is None else pl.select(joined).to_series()
             times = clock.times_us(piece[time], file.name, first_line, strict=True, series=rows)
             self._require_times(times, piece[time], first_line, file.name)
             values = [

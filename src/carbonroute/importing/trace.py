@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from carbonroute.files.numbers import column_numbers
-from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import column_text
 from carbonroute.files.text import Digests, refused
 from carbonroute.importing.access_log import last_numbers, path_of
@@ -81,15 +80,7 @@ class Trace(Format):
             settings = replace(settings, service_unit="s")
         columns = _Columns(roles, settings, file.name)
         clock = Clock(settings, _clock_unit(file, preview.names))
-        columns_read = dict.fromkeys([time, *columns.names])
-        for first_line, piece in stream_table(
-            file.path,
-            file.name,
-            {name: name for name in columns_read},
-            digests=digests,
-            kind=file.kind,
-            layout=file.layout,
-        ):
+        for first_line, piece in file.pieces([time, *columns.names], digests):
             times = clock.times_us(piece[time], file.name, first_line, strict=False)
             table = pl.DataFrame({"time_us": times, **columns.of(piece)})
             aggregates.add_requests(file.name, table, lines_from(first_line, len(piece)))

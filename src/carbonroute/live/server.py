@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from carbonroute.errors import Fault, InputError
@@ -117,9 +117,7 @@ class Server:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(_PATIENCE_S)
         self._socket.close()
