@@ -28,6 +28,8 @@ def clopper_pearson(
     It never covers less often than `confidence` says, and more often where few events are expected. Where
     the trials' own shares differ, the number of events varies less than it assumes: still on the safe side.
 
+    Raises ValueError if there are more events than trials, or fewer than none.
+
     Parameters
     ----------
     k, n
@@ -38,11 +40,6 @@ def clopper_pearson(
     Returns
     -------
     Lower and upper ends, 0…1; 0 and 1 where n = 0.
-
-    Raises
-    ------
-    ValueError
-        If there are more events than trials, or fewer than none.
 
     Notes
     -----

@@ -101,6 +101,8 @@ def run(  # noqa: PLR0913  one argument per option of the command
     each region are the same wherever the changes leave them the same, so that what is common cancels in the
     difference.
 
+    Raises InputError if the scenario, its data, the changes or these options cannot be used.
+
     Parameters
     ----------
     source
@@ -118,11 +120,6 @@ def run(  # noqa: PLR0913  one argument per option of the command
         Share of SLO violations up to which a policy is viable, 0…1, instead of the scenario's limit.
     progress
         Called with the amount done, and of all.
-
-    Raises
-    ------
-    InputError
-        If the scenario, its data, the changes or these options cannot be used.
     """
     scenario = load(source, changes, code=code).within(max_violation)
     engine = engine or default_engine(scenario)

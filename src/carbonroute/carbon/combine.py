@@ -32,6 +32,9 @@ class Source(Protocol):
 def combined(default: Source, own: Sequence[Source | None], query: Query) -> Signal:
     """Return the signal of all regions; each source is asked once, for its own regions.
 
+    Raises InputError if a source refuses; or if numbers count different things and `default` does not allow
+    that.
+
     Parameters
     ----------
     default
@@ -40,11 +43,6 @@ def combined(default: Source, own: Sequence[Source | None], query: Query) -> Sig
         Each region's own source, or None where it is the scenario's.
     query
         Zones and hours of all regions.
-
-    Raises
-    ------
-    InputError
-        If a source refuses; or if numbers count different things and `default` does not allow that.
     """
     groups: list[tuple[Source, list[int]]] = []
     for region, source in enumerate(default if source is None else source for source in own):

@@ -126,6 +126,9 @@ class Forecast(Spec):
         For hour t that is the zone's latest issue at or before t − `age_hours`. Later ones are never looked
         at, and where the latest lacks the hour, no earlier one steps in.
 
+        Raises InputError with line: times, leads or values that cannot be read, times off the hour, and
+        repeated rows if `duplicates` refuses them; columns and zones that are not there.
+
         Parameters
         ----------
         age_hours
@@ -139,12 +142,6 @@ class Forecast(Spec):
             Hours × regions without a number: ``no_issue`` (none was out), ``no_lead`` (the issue does not
             reach the hour), ``missing`` (no value) and ``absurd`` (negative or more than
             `MAX_CARBON_G_PER_KWH`); and ``repeated``, the rows that `duplicates` left out.
-
-        Raises
-        ------
-        InputError
-            With line: times, leads or values that cannot be read, times off the hour, and repeated rows if
-            `duplicates` refuses them; columns and zones that are not there.
         """
         if age_hours < 0:
             raise ValueError(f"age_hours is {age_hours}; a forecast cannot be used before it is issued")

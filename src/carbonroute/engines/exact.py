@@ -42,6 +42,9 @@ def run(
 ) -> tuple[Outcome, ...]:
     """Work out the expected results of a scenario's requests under each of its policies.
 
+    Raises InputError if requests bring more of their own than the scenario's laws know, a policy goes by more
+    than can be integrated, or the run would not fit into memory; PolicyError if a policy breaks its contract.
+
     Parameters
     ----------
     inputs
@@ -57,14 +60,6 @@ def run(
     Returns
     -------
     One outcome per policy, in the scenario's order. The number of requests takes no time.
-
-    Raises
-    ------
-    InputError
-        If requests bring more of their own than the scenario's laws know, a policy goes by more than can be
-        integrated, or the run would not fit into memory.
-    PolicyError
-        If a policy breaks its contract.
     """
     refuse(inputs)
     hours, origins, workloads, _ = inputs.shape

@@ -121,6 +121,8 @@ class Dispatcher:
     ) -> Answer:
         """Ask about n cells or requests.
 
+        Raises PolicyError if the policy breaks its contract.
+
         Parameters
         ----------
         of
@@ -134,11 +136,6 @@ class Dispatcher:
         Returns
         -------
         The region for each, shape (n,); of a policy that splits traffic, its weights, shape (n, R).
-
-        Raises
-        ------
-        PolicyError
-            If the policy breaks its contract.
         """
         if self.asked is not None and traits is None and self.asked.is_about(of):
             return self.asked.answer

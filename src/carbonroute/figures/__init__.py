@@ -95,6 +95,8 @@ def available(data: Data) -> list[str]:
 def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style | None = None) -> Axes:
     """Draw one figure in the house style, to show it or to put it among others.
 
+    Raises ValueError if there is no figure of that name, or the data has nothing for it to show.
+
     Parameters
     ----------
     name
@@ -107,11 +109,6 @@ def draw(name: str, data: Data, ax: Axes | None = None, *, style: Style | None =
         ``"paper"`` draws for one column of a paper: at most 3.5 in wide, in 8 pt, and without a title;
         ``"phone"`` likewise, with its title; by default as within `carbonroute.figures.style.drawn_for`,
         elsewhere ``"house"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no figure of that name, or the data has nothing for it to show.
     """
     tables = _by_name(data)
     figure = FIGURES.get(name)

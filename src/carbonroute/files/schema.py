@@ -49,6 +49,8 @@ class Shape:
 def read_shaped(data: bytes, shape: Shape, place: str, remedy: str) -> pl.DataFrame:
     """Return a table from the content of a Parquet file.
 
+    Raises RunFolderError if it is no Parquet file, too large, or a table of another shape.
+
     Parameters
     ----------
     data
@@ -57,11 +59,6 @@ def read_shaped(data: bytes, shape: Shape, place: str, remedy: str) -> pl.DataFr
         Its required shape.
     place, remedy
         The text of an error before and behind the fault.
-
-    Raises
-    ------
-    RunFolderError
-        If it is no Parquet file, too large, or a table of another shape.
     """
     try:
         lazy = pl.scan_parquet(io.BytesIO(data))

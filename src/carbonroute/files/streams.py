@@ -45,6 +45,9 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
     Fields of text files come as text, null where there is none; those of a Parquet file typed, and its rows
     count as lines below a header.
 
+    Raises InputError if there is no such file, it is not such a table, or lacks a column; for a line, when
+    that is reached.
+
     Parameters
     ----------
     path
@@ -58,11 +61,6 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
         Where the digest of the file is noted, when all of it has been read.
     kind
         Ending of the names of such files, where the name of this one is another; None: its own.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is not such a table, or lacks a column; for a line, when that is reached.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     kind = kind or (suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:]))

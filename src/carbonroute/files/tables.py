@@ -132,6 +132,9 @@ def csv_pieces(
 ) -> Pieces:
     """Yield columns of a CSV file as text, piece by piece.
 
+    Raises InputError if there is no such file, or it is no such table: when a line that is not a row is
+    reached.
+
     Parameters
     ----------
     select
@@ -142,11 +145,6 @@ def csv_pieces(
         Most bytes that the file may have.
     layout
         Separator, and lines above the header.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is no such table: when a line that is not a row is reached.
     """
     separator = layout.separator
     names: list[str] = []

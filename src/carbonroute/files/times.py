@@ -151,6 +151,8 @@ def to_utc(
     Typed times, and text in the layout of the first one, are read in one pass; other text is read once per
     distinct stamp.
 
+    Raises InputError with line: entries that are no time, unclear, or without offset where no zone is stated.
+
     Parameters
     ----------
     column
@@ -167,11 +169,6 @@ def to_utc(
         is refused outside the horizon too, if times go on as if no clock were changed.
     lenient
         Return null for what cannot be used, and refuse nothing.
-
-    Raises
-    ------
-    InputError
-        With line: entries that are no time, unclear, or without offset where no zone is stated.
     """
     times = _at_once(column, time_zone)
     if rows is not None and rows.in_order and time_zone is not None:
@@ -274,6 +271,9 @@ def serial_date(number: float) -> str | None:
 def epoch_times(column: pl.Series, unit: str, file_name: str, first_line: int = FIRST_LINE) -> pl.Series:
     """Return numbers that count the time since 1970 as times in UTC, to the microsecond.
 
+    Raises InputError with line: entries that are no number, or no time of the years 2000 to 2100 in that
+    unit.
+
     Parameters
     ----------
     column
@@ -282,11 +282,6 @@ def epoch_times(column: pl.Series, unit: str, file_name: str, first_line: int = 
         As of `epoch_unit`.
     file_name, first_line
         The file's name in messages, and the line of the column's first entry.
-
-    Raises
-    ------
-    InputError
-        With line: entries that are no number, or no time of the years 2000 to 2100 in that unit.
     """
     times = lenient_epoch_times(column, unit)
     unread = times.is_null().arg_true().head(MAX_FAULTS + 1)

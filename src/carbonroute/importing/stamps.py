@@ -101,6 +101,8 @@ class Clock:
     ) -> pl.Series:
         """Return a column's times as µs since 1970, or since the file's own zero.
 
+        Raises InputError if numbers have no believable unit; or, where strict, for an entry that is no time.
+
         Parameters
         ----------
         column
@@ -111,11 +113,6 @@ class Clock:
             Text of the series that each row belongs to, whose rows are in the order of time; None: all alike.
         strict
             Refuse an entry that is no time, with its line, instead of returning null for it.
-
-        Raises
-        ------
-        InputError
-            If numbers have no believable unit; or, where strict, for an entry that is no time.
         """
         if self._is_numeric is None:
             self._is_numeric = _is_numeric(column)

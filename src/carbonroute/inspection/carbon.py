@@ -105,6 +105,9 @@ def describe(
 ) -> Series:
     """Describe the rows of a carbon file.
 
+    Raises InputError if no row has a time, or times lie so far apart that no table could hold all between
+    them.
+
     Parameters
     ----------
     table
@@ -116,11 +119,6 @@ def describe(
         Length of an interval, if that is known; else the most common one in the file.
     unit
         Of values that are not in g/kWh; None if it is not stated.
-
-    Raises
-    ------
-    InputError
-        If no row has a time, or times lie so far apart that no table could hold all between them.
     """
     g_per_kwh = _g_per_kwh(unit, in_grams=in_grams)
     highest = MAX_CARBON_G_PER_KWH if in_grams else MAX_VALUE

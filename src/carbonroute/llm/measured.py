@@ -26,6 +26,9 @@ def fit_power(
 ) -> PowerLaw:
     """Return the power of a replica, as measured at some sizes of its batch.
 
+    Raises ValueError if a value is not finite or below 0, no batch is above 0, or the idle power is stated
+    twice or not at all.
+
     Parameters
     ----------
     batches, watts
@@ -35,12 +38,6 @@ def fit_power(
         Where no batch is 0, W.
     prefill_w
         Of steps that are all prompt, W; by default the highest of `watts`, as measured batches hold prompts.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite or below 0, no batch is above 0, or the idle power is stated twice or not at
-        all.
 
     Examples
     --------
@@ -121,6 +118,10 @@ def power_table(
 ) -> PowerLaw:
     """Read the power of a replica from a table with a row per size of its batch.
 
+    Raises InputError if the file cannot be read or has no such column, a batch is no number of 0 or more, a
+    power none above 0 or below the idle one, a batch stands twice with different powers, or there is no idle
+    power, no batch above 0, or the idle power twice.
+
     Parameters
     ----------
     path, file_name
@@ -129,13 +130,6 @@ def power_table(
         Columns of the sequences that decode, 0 while idle, and of the power of the whole replica, W.
     idle_w, prefill_w
         As of `fit_power`.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or has no such column, a batch is no number of 0 or more, a power none
-        above 0 or below the idle one, a batch stands twice with different powers, or there is no idle power,
-        no batch above 0, or the idle power twice.
     """
     columns = {"batch_column": batch_column, "power_column": power_column}
     batches, watts = _columns(path, file_name, columns, digests)

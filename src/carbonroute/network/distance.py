@@ -156,6 +156,8 @@ def complete(
 ) -> tuple[Array, list[tuple[str, str]]]:
     """Return round-trip times with estimates where there are none, ms, and the pairs that were estimated.
 
+    Raises InputError if a pair is to be estimated and one of its ends has no coordinates.
+
     Parameters
     ----------
     rtt_ms
@@ -164,11 +166,6 @@ def complete(
         The rows and columns.
     file_name
         Where the times come from, as messages call it.
-
-    Raises
-    ------
-    InputError
-        If a pair is to be estimated and one of its ends has no coordinates.
     """
     missing = np.isnan(rtt_ms)
     faults = first_faults(
@@ -192,6 +189,8 @@ def complete(
 def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, file_name: str) -> None:
     """Refuse round-trip times that light would need longer for: seconds, say, that were to be milliseconds.
 
+    Raises InputError if a time is below 2 · distance / speed of light in vacuum.
+
     Parameters
     ----------
     rtt_ms
@@ -200,11 +199,6 @@ def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, fi
         The rows and columns.
     file_name
         Where the times come from, as messages call it.
-
-    Raises
-    ------
-    InputError
-        If a time is below 2 · distance / speed of light in vacuum.
     """
     distance_km = _distance_km(origins, regions)
     floor_ms = 2 * distance_km / LIGHT_KM_PER_MS

@@ -144,6 +144,9 @@ class LognormalJitter(Spec):
     ) -> PairLognormal:
         """Return the jitter of each pair.
 
+        Raises InputError if the file is no such matrix, or a 90th percentile is below its median, or
+        `MAX_RATIO` times as large or more: where the median is 0, it must be 0.
+
         Parameters
         ----------
         folder
@@ -154,12 +157,6 @@ class LognormalJitter(Spec):
             Median round trips, shape (O, R).
         usual
             Columns of the table of round-trip times, where they are stated.
-
-        Raises
-        ------
-        InputError
-            If the file is no such matrix, or a 90th percentile is below its median, or `MAX_RATIO` times as
-            large or more: where the median is 0, it must be 0.
         """
         p90_ms = read_matrix(
             folder / self.p90_file,

@@ -71,6 +71,10 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
 ) -> Array:
     """Return the round-trip time of each origin and region, ms, shape (O, R).
 
+    Raises InputError if a row, column or pair is missing or stands twice, or a value is not a number from 0
+    to `MAX_RTT_MS`; where values may be missing, if one stands twice, a value is there and no such number, or
+    none is there.
+
     Parameters
     ----------
     path, file_name
@@ -90,13 +94,6 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
         That of the scenario which states `columns`.
     skip_rows
         Number of lines above the header of a CSV file; the scenario's key for it is `key`, but for its end.
-
-    Raises
-    ------
-    InputError
-        If a row, column or pair is missing or stands twice, or a value is not a number from 0 to
-        `MAX_RTT_MS`; where values may be missing, if one stands twice, a value is there and no such number,
-        or none is there.
     """
     from carbonroute.files.csv_layout import CsvLayout
     from carbonroute.files.numbers import column_numbers

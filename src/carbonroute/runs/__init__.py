@@ -92,6 +92,9 @@ def run(  # noqa: PLR0913  one argument per option of the command
 ) -> Result:
     """Run a scenario under each of its policies.
 
+    Raises InputError or PolicyError if the scenario, its data or a policy cannot be used, or these options do
+    not go together.
+
     Parameters
     ----------
     source
@@ -118,11 +121,6 @@ def run(  # noqa: PLR0913  one argument per option of the command
         about single requests have none.
     progress
         Called with the number of requests × policies done, and of all.
-
-    Raises
-    ------
-    InputError, PolicyError
-        If the scenario, its data or a policy cannot be used, or these options do not go together.
 
     Examples
     --------

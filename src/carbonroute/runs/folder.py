@@ -106,6 +106,9 @@ def _not_as_stated(path: Path, name: str, state: str) -> RunFolderError:
 class RunFolder:
     """A folder that a run or study writes into, locked by this process until it is finished or closed.
 
+    Raises RunFolderError if the folder cannot be made or written, another process is writing there, or it
+    holds something of another kind.
+
     Parameters
     ----------
     path
@@ -121,12 +124,6 @@ class RunFolder:
         SHA-256 of the files of the run, by name.
     notes
         Files of an earlier run that were left alone, and why; set by `finish`.
-
-    Raises
-    ------
-    RunFolderError
-        If the folder cannot be made or written, another process is writing there, or it holds something of
-        another kind.
     """
 
     def __init__(self, path: Path, kind: Literal["run", "study"] = "run", own: Collection[str] = ()) -> None:

@@ -21,6 +21,8 @@ from carbonroute.scenario.written.places import Written, is_below
 def load(source: str | Path, changes: Mapping[str, object] | None = None, *, code: bool = True) -> Scenario:
     """Read and check a scenario.
 
+    Raises InputError with all faults, each with its path, the value there, and the values that are expected.
+
     Parameters
     ----------
     source
@@ -31,11 +33,6 @@ def load(source: str | Path, changes: Mapping[str, object] | None = None, *, cod
     code
         Whether code of others may be run: a scenario's policies can be classes of a file beside it or of any
         installed module, and these run when it is loaded. Without, only built-in policies are accepted.
-
-    Raises
-    ------
-    InputError
-        With all faults, each with its path, the value there, and the values that are expected.
 
     Examples
     --------

@@ -71,6 +71,8 @@ class Journal:
 
     An incomplete last line is removed.
 
+    Raises RunFolderError if it cannot be read or written, or is damaged.
+
     Parameters
     ----------
     check
@@ -82,11 +84,6 @@ class Journal:
         Of each cell that has ended, by its index.
     files
         SHA-256 of every file that cells have read, by name.
-
-    Raises
-    ------
-    RunFolderError
-        If it cannot be read or written, or is damaged.
     """
 
     def __init__(self, folder: Path, check: Callable[[Record], Iterator[str]] | None = None) -> None:

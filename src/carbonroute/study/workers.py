@@ -64,14 +64,11 @@ class Seat:
     def renew(self) -> tuple[list[int], list[int]]:
         """Put a new executor in the place of one that broke.
 
+        Raises WorkerError if several processes in a row die before they start a cell.
+
         Returns
         -------
         The cell to blame, if one had been begun, and the others.
-
-        Raises
-        ------
-        WorkerError
-            If several processes in a row die before they start a cell.
         """
         cells = list(self.futures.values())
         self.futures.clear()

@@ -236,6 +236,9 @@ class Log(Spec):
     def pieces(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.DataFrame]:
         """Yield all rows as checked columns.
 
+        Raises InputError with file and line: entries that are missing, unknown, not a number, negative or
+        absurd.
+
         Parameters
         ----------
         demand
@@ -251,11 +254,6 @@ class Log(Spec):
             ``time_us`` since 1970 UTC, or since the log's own zero; ``origin`` and ``workload``, −1 where
             they are to be drawn; ``prompt_tokens``, ``answer_tokens`` and ``service_ms``, NaN where there is
             none.
-
-        Raises
-        ------
-        InputError
-            With file and line: entries that are missing, unknown, not a number, negative or absurd.
         """
         keys = [key for key in type(self).model_fields if key.endswith("_column")]
         columns_by_key = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}

@@ -27,6 +27,8 @@ def options_of(scenario: str | Path, stated: Mapping[str, Any]) -> dict[str, Any
 def calibrated(fit: ReplicaFit, scenario: str | Path, output: Path, *, code: bool = True) -> str:
     """Return a scenario as TOML, with the coefficients of its pools of that model and GPU as fitted.
 
+    Raises InputError if the scenario cannot be used, or has no such pool.
+
     Parameters
     ----------
     scenario
@@ -35,11 +37,6 @@ def calibrated(fit: ReplicaFit, scenario: str | Path, output: Path, *, code: boo
         Where it is to be written: beside the scenario where that reads data files.
     code
         Whether code of others may be run, such as policies of a file.
-
-    Raises
-    ------
-    InputError
-        If the scenario cannot be used, or has no such pool.
     """
     rewriting = Rewriting.of(scenario, output, code=code)
     fitted = {key: fit.llm[key] for key in ("step", "kv_cache_tokens") if key in fit.llm}

@@ -54,6 +54,9 @@ _READERS: tuple[tuple[Callable[[Path], bool], Read], ...] = ((_is_journal, of_jo
 def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = True) -> Calibration:
     """Return a scenario with measured values in place of its own.
 
+    Raises InputError if the scenario or the measurements cannot be used; RunFolderError if a journal is
+    damaged.
+
     Parameters
     ----------
     scenario
@@ -62,13 +65,6 @@ def calibrate(path: Path, scenario: str | Path, output: Path, *, code: bool = Tr
         Where it is to be written: beside the scenario where that reads data files.
     code
         Whether code of others may be run, such as policies of a file.
-
-    Raises
-    ------
-    InputError
-        If the scenario or the measurements cannot be used.
-    RunFolderError
-        If a journal is damaged.
     """
     rewriting = Rewriting.of(scenario, output, code=code)
     inputs = rewriting.inputs

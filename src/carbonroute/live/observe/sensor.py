@@ -37,6 +37,8 @@ class LiveSensor:
     unknown, cells have at least the traffic of the last reading in which all were known, or at first the
     expected one.
 
+    Raises SecretError if the variable that holds the token is not set.
+
     Parameters
     ----------
     settings
@@ -63,11 +65,6 @@ class LiveSensor:
         What was measured; None before the first answer.
     energy
         Windows of time from which the marginal energy of a request follows.
-
-    Raises
-    ------
-    SecretError
-        If the variable that holds the token is not set.
     """
 
     def __init__(

@@ -127,6 +127,9 @@ class LiveFeed:
 
     It may be asked from one thread while another polls.
 
+    Raises InputError if a region has no source, a source names an unknown region, or regions count different
+    things.
+
     Parameters
     ----------
     settings
@@ -137,11 +140,6 @@ class LiveFeed:
         Moment 0 of `now_s`, UTC.
     base
         What paths of the sources are relative to.
-
-    Raises
-    ------
-    InputError
-        If a region has no source, a source names an unknown region, or regions count different things.
     """
 
     def __init__(

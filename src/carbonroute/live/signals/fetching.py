@@ -113,6 +113,9 @@ def fetch_history(
 
     ``KIND.gaps.json`` beside them says what is missing.
 
+    Raises InputError if a zone or a time is impossible, or the provider refuses for good; RunFolderError if a
+    file cannot be written.
+
     Parameters
     ----------
     zones
@@ -123,13 +126,6 @@ def fetch_history(
         Where; files of an earlier call are kept, and their times not asked for again.
     listener
         Is told how far it is, and of requests that are sent again.
-
-    Raises
-    ------
-    InputError
-        If a zone or a time is impossible, or the provider refuses for good.
-    RunFolderError
-        If a file cannot be written.
     """
     _check(zones, span, around.clock)
     told = listener or Listener()
