@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import binom
 
 from carbonroute.analysis.replica_fit import HELD_OUT, SHEET, ReplicaFit, fit_log, holds_text
-from carbonroute.analysis.replica_fit.forward import Server, load, measured, served, served_apart
+from carbonroute.analysis.replica_fit.forward import ReplicaServer, load, measured, served, served_apart
 from carbonroute.analysis.replica_fit.quality import misses
 from carbonroute.errors import InputError
 from carbonroute.importing.request_log import RequestLog, read_request_log
@@ -128,7 +128,7 @@ def test_without_sheets_the_log_alone_tells() -> None:
 def test_where_the_model_does_not_hold_is_named() -> None:
     """Prompts of more than 1,000 tokens that took twice as long are told from all others."""
     log = request_log(TRUTH, 5, noise=0.0)
-    server = Server(pool_of(TRUTH))
+    server = ReplicaServer(pool_of(TRUTH))
     model = served(server, log)
     slow = np.where(log.prompt >= np.percentile(log.prompt, 75), 2.0, 1.0)
     truth = measured(
@@ -155,7 +155,7 @@ def test_load_is_that_of_the_replicas() -> None:
         0,
         {},
     )
-    server = Server(pool_of(request_logs.SHEET))
+    server = ReplicaServer(pool_of(request_logs.SHEET))
     found = load(server, log, served(server, log).e2e_ms)
     assert found.running.tolist() == [0, 1]
     assert found.waiting.tolist() == [1, 1]  # each itself
@@ -192,7 +192,7 @@ def test_a_real_engine_is_met() -> None:
 
 def test_logs_that_are_served_together_are_served_apart() -> None:
     """Each by a server of its own: the same bits as one after the other, whatever their lengths."""
-    server = Server(pool_of(TRUTH), replicas=2)
+    server = ReplicaServer(pool_of(TRUTH), replicas=2)
     logs = [request_log(TRUTH, seed, count=count) for seed, count in ((0, 40), (1, 80), (2, 8))]
     for log, times in zip(logs, served_apart(server, logs), strict=True):
         np.testing.assert_array_equal(times.stacked, served(server, log).stacked)

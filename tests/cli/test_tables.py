@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonroute.cli import main
-from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable, escaped
+from carbonroute.report.text_tables import FORMATS, NumberText, TextColumn, TextTable, escaped
 from carbonroute.runs.store import read_tables
 from helpers import small
 
@@ -54,8 +54,8 @@ def test_names_are_escaped(text: str, tex: str) -> None:
 
 TABLE = TextTable(
     "T",
-    (Column("Policy", numeric=False), Column("Latency", "ms"), Column("Share", "%")),
-    (("[a|b] & c_d", Figure("1.5", "1.5 ± 0.1", "1.4", "1.6"), Figure("–", "–")),),
+    (TextColumn("Policy", numeric=False), TextColumn("Latency", "ms"), TextColumn("Share", "%")),
+    (("[a|b] & c_d", NumberText("1.5", "1.5 ± 0.1", "1.4", "1.6"), NumberText("–", "–")),),
     ("50 % of it",),
 )
 

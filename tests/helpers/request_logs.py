@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from carbonroute.analysis.replica_fit.forward import Server, served
+from carbonroute.analysis.replica_fit.forward import ReplicaServer, served
 from carbonroute.importing.request_log import RequestLog
 from carbonroute.llm import LlmPool, StepLaw
 
@@ -40,7 +40,7 @@ def request_log(
     output = np.exp(dice.normal(5.0, 0.8, count)).clip(1, longest_answer).astype(np.int64)
     unknown = np.full(count, np.nan)
     log = RequestLog("made", arrival_s - arrival_s[0], prompt, output, unknown, unknown, 0, {})
-    times = served(Server(pool_of(law, kv_cache_tokens)), log)
+    times = served(ReplicaServer(pool_of(law, kv_cache_tokens)), log)
     first_ms = times.ttft_ms * np.exp(dice.normal(0, noise, count))
     further_ms = np.nan_to_num(times.tpot_ms) * np.exp(dice.normal(0, noise, count)) * (output - 1)
     return RequestLog("made", log.arrival_s, prompt, output, first_ms, first_ms + further_ms, 0, {})

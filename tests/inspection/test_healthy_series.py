@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from carbonroute.carbon.grid import hourly, placed
 from carbonroute.carbon.rules import Rules
-from carbonroute.inspection.carbon import Series, describe
+from carbonroute.inspection.carbon import SeriesDescription, describe
 from carbonroute.units import US_PER_MINUTE, US_PER_S
 from helpers.grids import examples
 
@@ -106,7 +106,7 @@ def grids(draw: st.DrawFn, least_zones: int = 1, steps: tuple[int, ...] = STEPS)
     return Grid(step, zones, np.maximum(values, 5.0))
 
 
-def mean_of(table: pl.DataFrame, series: Series) -> np.ndarray:
+def mean_of(table: pl.DataFrame, series: SeriesDescription) -> np.ndarray:
     """Return the means by zone that a scenario with the suggested rules has."""
     rules = Rules.spelled(**series.rules())
     means: np.ndarray = hourly(placed(table, series.hours.zones, rules, START), rules).values.mean(axis=0)

@@ -9,7 +9,7 @@ import pytest
 
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.statistics import (
-    Gaps,
+    GapCounts,
     Windows,
     amplitude,
     asymmetry,
@@ -18,10 +18,10 @@ from carbonroute.inspection.statistics import (
 )
 
 
-def gaps_of(times_us: np.ndarray, pieces: int = 1) -> Gaps:
+def gaps_of(times_us: np.ndarray, pieces: int = 1) -> GapCounts:
     """Return the gaps of sorted times that come in so many pieces."""
     parts = [part for part in np.array_split(times_us, pieces) if len(part)]
-    return Gaps(lambda: iter(parts), float((times_us[-1] - times_us[0]) / max(len(times_us) - 1, 1)))
+    return GapCounts(lambda: iter(parts), float((times_us[-1] - times_us[0]) / max(len(times_us) - 1, 1)))
 
 
 def gap_variation(times_us: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import pytest
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.live.baselines import energy_j
 from carbonroute.live.running import journal_folder
-from carbonroute.live.savings import POLICY, Account, Interval, savings
+from carbonroute.live.savings import POLICY, Interval, SavingsAccount, savings
 from helpers.clocks import START
 from helpers.live import Bed, bed
 
@@ -93,7 +93,7 @@ def test_the_measured_difference_covers_the_truth() -> None:
     """In 400 journals of noisy intervals, 95 % intervals cover at least 0.95 − 4·√(0.95·0.05/400)."""
     dice, covered = np.random.default_rng(5), 0
     for _ in range(400):
-        account = Account()
+        account = SavingsAccount()
         for _ in range(300):
             drawn = bool(dice.random() < 0.2)
             requests = float(dice.poisson(200) + 1)

@@ -14,7 +14,7 @@ from carbonroute.errors import InputError
 from carbonroute.live.board import Board
 from carbonroute.live.config import load_live
 from carbonroute.live.http import FetchError, HttpFetcher, Request
-from carbonroute.live.server import Server, application
+from carbonroute.live.server import HttpServer, application
 from carbonroute.live.serving import served
 from carbonroute.live.status import document
 from helpers.live import Bed, bed
@@ -119,14 +119,14 @@ def test_others_are_reached_with_a_token_alone(world: Bed) -> None:
 @pytest.fixture
 def taken() -> Iterator[int]:
     app = application(dict, lambda: True, lambda: b"", None)
-    with Server(app, "127.0.0.1:0") as server:
+    with HttpServer(app, "127.0.0.1:0") as server:
         yield server.port
 
 
 def test_a_port_that_is_taken_is_named(taken: int) -> None:
     app = application(dict, lambda: True, lambda: b"", None)
     with pytest.raises(InputError, match=f"127.0.0.1:{taken} cannot be listened on"):
-        Server(app, f"127.0.0.1:{taken}")
+        HttpServer(app, f"127.0.0.1:{taken}")
 
 
 def test_no_secret_is_in_page_metrics_or_journal(world: Bed) -> None:

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from carbonroute.llm import Limits, LlmPool, LoadCurve, PowerLaw, Requests, StepLaw
+from carbonroute.llm import LlmPool, LoadCurve, MeanRequests, PowerLaw, StepLaw, TimeLimits
 
 #: 10 ms of memory, 0.1 ms of arithmetic per token: 100 tokens are where one overtakes the other.
 LAW = StepLaw(overhead_ms=0.0, weights_ms=10.0, kv_ms_per_token=0.0, compute_ms_per_token=0.1)
 POOL = LlmPool(LAW, None, max_num_seqs=8, max_num_batched_tokens=208, kv_blocks=1000)
-NO_LIMITS = Limits(*(np.full(1, np.inf),) * 3)
+NO_LIMITS = TimeLimits(*(np.full(1, np.inf),) * 3)
 
 
-def one(prompt: float, answer: float) -> Requests:
+def one(prompt: float, answer: float) -> MeanRequests:
     columns = np.array([[prompt], [answer], [prompt**2], [answer**2]])
-    return Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
+    return MeanRequests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
 
 
 def test_a_request_takes_its_share_of_decode_steps_and_what_its_prompt_adds() -> None:
@@ -76,7 +76,7 @@ def test_full_is_the_largest_batch_within_every_limit(limit: str) -> None:
 def test_a_mix_takes_the_sum_of_its_parts() -> None:
     answers = np.array([11.0, 31.0])
     prompts = np.array([192.0, 96.0])
-    mix = Requests(prompts, answers, prompts**2, answers**2, np.array([0.25, 0.75]))
+    mix = MeanRequests(prompts, answers, prompts**2, answers**2, np.array([0.25, 0.75]))
     curve = LoadCurve.of(POOL, mix)
     further = np.array([10.0, 30.0])
     assert curve.tpot_ms[7] == pytest.approx(8 * (mix.share @ curve.busy_ms[:, 7]) / (mix.share @ further))
@@ -97,14 +97,14 @@ def test_power_is_between_decoding_and_reading() -> None:
 def test_long_answers_are_in_a_batch_more_often() -> None:
     # Answers of 10 and 90 tokens, one of each: of 100 steps, 90 are with the long one.
     columns = np.array([[100.0], [50.0], [100.0**2], [(10**2 + 90**2) / 2]])
-    spread = Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
+    spread = MeanRequests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
     assert spread.held == pytest.approx(100 + (10 * 10 / 2 + 90 * 90 / 2) / 100)
 
 
 def test_a_cache_has_room_for_the_spread_of_a_batch() -> None:
     # 100 tokens each: 4 sequences hold 400, and two deviations are some 2 · √4 · 100 = 400 more.
     columns = np.array([[79.5], [41.0], [79.5**2], [41.0**2]])
-    requests = Requests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
+    requests = MeanRequests(columns[0], columns[1], columns[2], columns[3], np.ones(1))
     assert requests.held == pytest.approx(100)
     assert requests.held_square == pytest.approx(100**2 + 41**2 / 12, rel=1e-3)
     room = LoadCurve.of(replace(POOL, kv_blocks=81, block_tokens=10), requests)

@@ -18,7 +18,7 @@ from carbonroute.errors import InputError
 from carbonroute.network import (
     CONTINENT_ERROR,
     Continent,
-    Places,
+    Locations,
     by_continents,
     complete,
     read_matrix,
@@ -75,7 +75,7 @@ AWS = {
     "us-west-1": (37.34, -121.89),  # San Jose, California
     "us-west-2": (45.84, -119.70),  # Boardman, Oregon
 }
-AWS_PLACES = Places(tuple(AWS), np.array(list(AWS.values())))
+AWS_PLACES = Locations(tuple(AWS), np.array(list(AWS.values())))
 
 R = EARTH_RADIUS_KM
 latitudes, longitudes = st.floats(-90, 90), st.floats(-180, 180)
@@ -145,8 +145,8 @@ def test_an_estimate_is_two_ways_through_glass_and_the_access() -> None:
     )
 
 
-HERE = Places(["West", "East"], np.array([[0.0, 0.0], [0.0, 10.0]]))
-THERE = Places(["A", "B", "C"], np.array([[0.0, 1.0], [math.nan, math.nan], [10.0, 10.0]]))
+HERE = Locations(["West", "East"], np.array([[0.0, 0.0], [0.0, 10.0]]))
+THERE = Locations(["A", "B", "C"], np.array([[0.0, 1.0], [math.nan, math.nan], [10.0, 10.0]]))
 DEGREE_MS = 2 * math.pi * R / 180 * ROUTE_FACTOR / FIBRE_KM_PER_MS
 
 
@@ -179,15 +179,15 @@ SYDNEY, SAO_PAULO, CAPE_TOWN, DUBAI = (-33.87, 151.21), (-23.55, -46.63), (-33.9
     ],
 )
 def test_estimates_by_continents(a: Point, in_a: Any, b: Point, in_b: Any, expected_ms: float) -> None:
-    start, end = (Places(["x"], np.array([place]), [where]) for place, where in ((a, in_a), (b, in_b)))
+    start, end = (Locations(["x"], np.array([place]), [where]) for place, where in ((a, in_a), (b, in_b)))
     assert estimates_ms(start, end)[0, 0] == pytest.approx(expected_ms, abs=0.02)
 
 
 def test_a_pair_of_which_one_continent_is_unknown_has_the_plain_law() -> None:
-    start = Places(["x", "y"], np.array([DUBLIN, DUBLIN]), ["EU", None])
-    end = Places(["z"], np.array([ASHBURN]), ["NA"])
+    start = Locations(["x", "y"], np.array([DUBLIN, DUBLIN]), ["EU", None])
+    end = Locations(["z"], np.array([ASHBURN]), ["NA"])
     assert by_continents(start, end).tolist() == [[True], [False]]
-    nowhere = Places(["z"], np.array([ASHBURN]))
+    nowhere = Locations(["z"], np.array([ASHBURN]))
     plain_ms = estimated_rtt_ms(np.array(km(DUBLIN, ASHBURN)))
     assert estimates_ms(start, end)[1, 0] == pytest.approx(plain_ms)
     assert estimates_ms(start, nowhere)[0, 0] == pytest.approx(plain_ms)
@@ -200,14 +200,14 @@ def test_every_pair_of_continents_has_a_factor() -> None:
 
 
 def test_nothing_missing_needs_no_coordinates() -> None:
-    nowhere = Places(["A", "B", "C"], np.full((3, 2), math.nan))
+    nowhere = Locations(["A", "B", "C"], np.full((3, 2), math.nan))
     rtt_ms, pairs = complete(np.ones((2, 3)), HERE, nowhere, "m.csv")
     assert (rtt_ms == 1).all()
     assert pairs == []
 
 
 def test_without_coordinates_an_estimate_is_refused() -> None:
-    half = Places(["West", "East"], np.array([[0.0, 0.0], [0.0, math.nan]]))
+    half = Locations(["West", "East"], np.array([[0.0, 0.0], [0.0, math.nan]]))
     with pytest.raises(InputError) as refused:
         complete(np.array([[1.0, math.nan, 1.0], [1.0, 1.0, math.nan]]), half, THERE, "m.csv")
     missing = "has no coordinates, and no round-trip time"
@@ -290,7 +290,7 @@ def test_estimates_by_continents_are_as_good_as_stated(cloudping_ms: np.ndarray)
     regions = [cloud_region(f"aws:{name}") for name in AWS]
     known = [region for region in regions if region]
     degrees = np.array([(region.latitude, region.longitude) for region in known])
-    places = Places(list(AWS), degrees, [cast("Continent", region.continent) for region in known])
+    places = Locations(list(AWS), degrees, [cast("Continent", region.continent) for region in known])
     pairs = np.triu_indices(len(AWS), 1)
     measured_ms = ((cloudping_ms + cloudping_ms.T) / 2)[pairs]
     error_ms = np.abs(estimates_ms(places, places)[pairs] - measured_ms)

@@ -21,9 +21,9 @@ import pytest
 
 from carbonroute.carbon import Profile, Synthetic
 from carbonroute.carbon.correlation import WeatherFactors, nearest_correlation
-from carbonroute.carbon.grids import DAYS_PER_YEAR, Laws, Statistics, fitted, hourly
+from carbonroute.carbon.grids import DAYS_PER_YEAR, GridStatistics, Laws, fitted, hourly
 from carbonroute.catalogue import correlations, zones
-from carbonroute.catalogue.zones import Statistics as ZoneStatistics
+from carbonroute.catalogue.zones import ZoneStatistics
 from carbonroute.scenario.resolved.grid_dice import catalogue_statistics, correlated_grids, grid_dice
 from helpers.carbon_sources import query
 
@@ -193,7 +193,7 @@ def daily_correlation() -> np.ndarray:
     return products
 
 
-def stated_correlation(factors: WeatherFactors, stated: Statistics) -> np.ndarray:
+def stated_correlation(factors: WeatherFactors, stated: GridStatistics) -> np.ndarray:
     """Return the correlation of the grids' daily means that factors give, season included, shape (n, n)."""
     level = np.sqrt(fitted(stated).level_variance)
     season, peak = stated.seasonal_amplitude, stated.seasonal_peak_day
@@ -349,7 +349,7 @@ def test_a_fit_ends_within_its_bounds_whatever_is_stated() -> None:
         "noise_hour_correlation": 0.999,
         "noise_day_correlation": 0.999,
     }
-    stated = Statistics(**{name: random.uniform(0, high, n) for name, high in highest.items()})
+    stated = GridStatistics(**{name: random.uniform(0, high, n) for name, high in highest.items()})
     laws: Laws = fitted(stated)
     for value in (laws.level_variance, laws.noise_variance):
         assert np.isfinite(value).all()

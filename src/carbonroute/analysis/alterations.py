@@ -71,7 +71,7 @@ class Alterations:
         Raises InputError with every fault: names that the scenario does not have, values that cannot be read,
         or changes that contradict each other.
         """
-        reading = _Reading(inputs.scenario)
+        reading = _ChangeReader(inputs.scenario)
         if self == Alterations():
             reading.refuse("whatif", "found no change", "state one, such as --without REGION or --traffic 2x")
         full = reading.regions("--full", self.full)
@@ -189,7 +189,7 @@ def _multiplied(rate: float, factor: float) -> float:
     return max(1, round(rate * factor)) if isinstance(rate, int) else rate * factor
 
 
-class _Reading:
+class _ChangeReader:
     """Reads changes of a scenario, and collects their faults."""
 
     def __init__(self, scenario: Scenario) -> None:

@@ -48,7 +48,7 @@ class _Forecasted(AnswerModel):
     duration: Annotated[str, BeforeValidator(_as_span)]
 
 
-class _Forecast(AnswerModel):
+class _SdkForecast(AnswerModel):
     generated_at: Instant = Field(alias="generatedAt")
     location: str
     data: list[Any] = Field(alias="forecastData")
@@ -123,7 +123,7 @@ class CarbonAwareSdk(ForecastFormat):
         Of several locations, the earliest time counts; those without values are left out. Values of −1 are
         missing.
         """
-        forecasts = records(_Forecast, content, "", file_name)
+        forecasts = records(_SdkForecast, content, "", file_name)
         tables = []
         for index, (location, data) in enumerate(zip(forecasts["location"], forecasts["data"], strict=True)):
             where = f"[{index}].forecastData"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.carbon.grids import DAYS_PER_YEAR, Laws, Statistics
+from carbonroute.carbon.grids import DAYS_PER_YEAR, GridStatistics, Laws
 
 #: Least eigenvalue of a matrix of correlations: it can be factored then.
 _LEAST_EIGENVALUE = 1e-4
@@ -34,7 +34,7 @@ class WeatherFactors:
 
 
 def weather_factors(
-    stated: Statistics, laws: Laws, daily_means: Array, least: float, alone: Mask
+    stated: GridStatistics, laws: Laws, daily_means: Array, least: float, alone: Mask
 ) -> WeatherFactors:
     """Return the factors with which daily means correlate as stated, as nearly as any matrix allows.
 
@@ -79,13 +79,13 @@ def weather_factors(
     return WeatherFactors(first, later, levels)
 
 
-def _spread(stated: Statistics) -> Array:
+def _spread(stated: GridStatistics) -> Array:
     """Return the standard deviation of daily means as a share of the mean."""
     spread: Array = np.sqrt(stated.seasonal_amplitude**2 / 2 + stated.weather**2)
     return np.where(spread > 0, spread, 1.0)
 
 
-def _season(stated: Statistics) -> Array:
+def _season(stated: GridStatistics) -> Array:
     angle = 2 * np.pi / DAYS_PER_YEAR * np.subtract.outer(stated.seasonal_peak_day, stated.seasonal_peak_day)
     product = np.outer(stated.seasonal_amplitude, stated.seasonal_amplitude)
     return 1 + product / 2 * np.cos(angle)

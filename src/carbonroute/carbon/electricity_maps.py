@@ -44,7 +44,7 @@ class _Value(AnswerModel):
     emission_factors: str | None = Field(default=None, alias="emissionFactorType")
 
 
-class _Forecast(AnswerModel):
+class _ElectricityMapsForecast(AnswerModel):
     value: float | None = Field(alias="carbonIntensity")
     datetime: Instant
 
@@ -147,7 +147,7 @@ class ElectricityMaps(CsvSource, ForecastFormat):
         answer = validated(_ForecastAnswer, content, file_name)
         self._require_scope([answer.emission_factors], "", file_name)
         key = "data" if "data" in content else "forecast"
-        rows = records(_Forecast, content.get(key), key, file_name)
+        rows = records(_ElectricityMapsForecast, content.get(key), key, file_name)
         table = of_json(file_name, f"{key}[{{}}]", rows["datetime"], answer.zone, rows["value"])
         return CarbonReadings(table, labelled(self.accounting, self.labels)), answer.updated_at
 

@@ -176,7 +176,7 @@ def generation(root: Element, file_name: str) -> pl.DataFrame:
             continue  # consumption
         try:
             rows += list(_series(series, f"TimeSeries[{index}]", zone))
-        except _FaultyError as error:
+        except _FaultySeriesError as error:
             faults.append(error.fault)
         if len(rows) > _MAX_POINTS:
             raise refused(file_name, f"holds more than {_MAX_POINTS:,} values", "ask for a shorter time")
@@ -191,7 +191,7 @@ def generation(root: Element, file_name: str) -> pl.DataFrame:
 Row = tuple[str, datetime, str, int, str, float | None]
 
 
-class _FaultyError(Exception):
+class _FaultySeriesError(Exception):
     """A series that cannot be read."""
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
@@ -205,13 +205,15 @@ def _series(series: Element, where: str, zone: str | None) -> Iterator[Row]:
     unit = text_at(series, "quantity_Measure_Unit.name")
     curve = text_at(series, "curveType") or "A01"
     if zone is None:
-        raise _FaultyError(where, "no zone", "inBiddingZone_Domain.mRID is expected")
+        raise _FaultySeriesError(where, "no zone", "inBiddingZone_Domain.mRID is expected")
     if kind is None or not _TYPE.fullmatch(kind):
-        raise _FaultyError(f"{where}.MktPSRType", f"found {kind!r}", "a type such as B04 is expected")
+        raise _FaultySeriesError(f"{where}.MktPSRType", f"found {kind!r}", "a type such as B04 is expected")
     if unit != "MAW":
-        raise _FaultyError(f"{where}.quantity_Measure_Unit.name", f"found {unit!r}", "'MAW' is expected")
+        raise _FaultySeriesError(
+            f"{where}.quantity_Measure_Unit.name", f"found {unit!r}", "'MAW' is expected"
+        )
     if curve not in ("A01", "A03"):
-        raise _FaultyError(f"{where}.curveType", f"found {curve!r}", "'A01' or 'A03' is expected")
+        raise _FaultySeriesError(f"{where}.curveType", f"found {curve!r}", "'A01' or 'A03' is expected")
     for index, period in enumerate(children(series, "Period")):
         place = f"{where}.Period[{index}]"
         start, minutes, count = _interval(period, place)
@@ -236,15 +238,17 @@ def _interval(period: Element, place: str) -> tuple[datetime, int, int]:
         except ValueError:
             time = None
         if not isinstance(time, datetime):
-            raise _FaultyError(f"{place}.timeInterval.{name}", f"found {text!r}", "a time in UTC is expected")
+            raise _FaultySeriesError(
+                f"{place}.timeInterval.{name}", f"found {text!r}", "a time in UTC is expected"
+            )
         ends.append(time)
     if not minutes or ends[1] <= ends[0]:
-        raise _FaultyError(
+        raise _FaultySeriesError(
             f"{place}.resolution", f"found {resolution!r}", "a span such as 'PT15M' is expected"
         )
     count, rest = divmod(ends[1] - ends[0], timedelta(minutes=minutes))
     if rest or count > _MAX_POINTS:
-        raise _FaultyError(
+        raise _FaultySeriesError(
             f"{place}.timeInterval", "it is no multiple of the resolution", "whole intervals are expected"
         )
     return ends[0], minutes, count
@@ -257,11 +261,11 @@ def _values(period: Element, place: str, count: int) -> dict[int, float]:
         position, quantity = text_at(point, "position"), text_at(point, "quantity")
         where = f"{place}.Point[{index}]"
         if position is None or not position.isdecimal() or not 1 <= int(position) <= count:
-            raise _FaultyError(where, f"found position {position!r}", f"1 … {count} is expected")
+            raise _FaultySeriesError(where, f"found position {position!r}", f"1 … {count} is expected")
         if int(position) in values:
-            raise _FaultyError(where, f"position {position} stands twice", "each stands once")
+            raise _FaultySeriesError(where, f"position {position} stands twice", "each stands once")
         if quantity is None or not _NUMBER.fullmatch(quantity):
-            raise _FaultyError(where, f"found quantity {quantity!r}", "a number is expected")
+            raise _FaultySeriesError(where, f"found quantity {quantity!r}", "a number is expected")
         values[int(position)] = float(quantity)
     return values
 

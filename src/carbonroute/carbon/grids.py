@@ -40,7 +40,7 @@ _APART = (_HOURS[np.newaxis, :] - _HOURS[:, np.newaxis]) % HOURS_PER_DAY
 
 
 @dataclass(frozen=True)
-class Statistics:
+class GridStatistics:
     """Stated statistics of n grids, each of shape (n,); see `carbonroute.carbon.Profile`.
 
     Attributes
@@ -100,9 +100,9 @@ class Statistics:
         moment: Array = 1 + self.seasonal_amplitude**2 / 2 * np.cos(2 * np.pi * days / DAYS_PER_YEAR)
         return moment
 
-    def some(self, which: Mask | slice) -> Statistics:
+    def some(self, which: Mask | slice) -> GridStatistics:
         """Return those of some of the grids."""
-        return Statistics(*(getattr(self, field.name)[which] for field in fields(self)))
+        return GridStatistics(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def hour_spectrum(smoothness: Array) -> Array:
     return normed
 
 
-def _moments(stated: Statistics, variance: Array, correlation: Array, smoothness: Array) -> _Moments:
+def _moments(stated: GridStatistics, variance: Array, correlation: Array, smoothness: Array) -> _Moments:
     """Return the statistics of noise with these parameters, as shares of the mean; the weather is as stated.
 
     M(k)[h, h'] = E[x(d, h) x(d + k, h')] / m². Noise is what remains of x without its day's mean and H − 1.
@@ -187,7 +187,7 @@ def _moments(stated: Statistics, variance: Array, correlation: Array, smoothness
     )
 
 
-def fitted(stated: Statistics) -> Laws:
+def fitted(stated: GridStatistics) -> Laws:
     """Return the parameters of processes with the stated statistics, by Newton's method.
 
     Where no process has them all, such as noise that is smaller than the weather's effect on the shape of the
@@ -206,7 +206,7 @@ def fitted(stated: Statistics) -> Laws:
     return Laws(level, memory, variance, correlation, smoothness, tuple(_unmet(stated, has, noisy)))
 
 
-def _newton(stated: Statistics) -> tuple[Array, Array, Array]:
+def _newton(stated: GridStatistics) -> tuple[Array, Array, Array]:
     """Return log variance, correlation over a day, and smoothness of Z."""
     bounds = np.array([[-40.0, 0.0, 0.0], [2.0, _MOST, _MOST]])[:, :, np.newaxis]
     start = np.full_like(stated.noise, 0.7)
@@ -238,7 +238,7 @@ def _newton(stated: Statistics) -> tuple[Array, Array, Array]:
     return point[0], point[1], point[2]
 
 
-def _unmet(stated: Statistics, has: _Moments, noisy: Mask) -> list[tuple[int, str, float]]:
+def _unmet(stated: GridStatistics, has: _Moments, noisy: Mask) -> list[tuple[int, str, float]]:
     std = np.sqrt(np.maximum(has.noise_variance, 0.0))
     scale = stated.mean_g_per_kwh
     checks: Sequence[tuple[str, Array, Array, Array]] = (
@@ -290,7 +290,7 @@ def ar1(draws: Array, phi: Array, start: int) -> Array:
 
 
 def hourly(
-    stated: Statistics, laws: Laws, day_of_year: Array, start: int, weather: Array, noise: Array
+    stated: GridStatistics, laws: Laws, day_of_year: Array, start: int, weather: Array, noise: Array
 ) -> Array:
     """Return hourly carbon intensity of whole days, gCO2e/kWh, shape (days · 24, n).
 

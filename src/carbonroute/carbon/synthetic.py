@@ -14,7 +14,7 @@ from pydantic import Field
 
 from carbonroute.arrays import Array, Integers, Mask
 from carbonroute.carbon.forecast import Forecast
-from carbonroute.carbon.grids import Statistics, ar1, fitted, hourly
+from carbonroute.carbon.grids import GridStatistics, ar1, fitted, hourly
 from carbonroute.carbon.profile import Amplitude, Correlation, Grams, Hour, Profile
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
@@ -125,14 +125,14 @@ class Synthetic(Spec):
 
     def _statistics(
         self, query: Query, mean: Array, rows: Integers, profiles: Sequence[Profile]
-    ) -> Statistics:
+    ) -> GridStatistics:
         """Return the statistics of the regions that have a grid."""
 
         def own(name: str) -> Array:
             return np.array([getattr(profile, name) or 0.0 for profile in profiles], dtype=np.float64)
 
         offset = own("utc_offset_hours")
-        return Statistics(
+        return GridStatistics(
             mean_g_per_kwh=mean[rows],
             diurnal_amplitude=self._of_regions(query, "diurnal_amplitude")[rows],
             peak_hour=self._of_regions(query, "peak_hour")[rows] - offset,

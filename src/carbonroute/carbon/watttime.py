@@ -51,7 +51,7 @@ class _ForecastMeta(_Meta):
     generated_at: Instant
 
 
-class _Forecast(AnswerModel):
+class _WattTimeForecast(AnswerModel):
     meta: _ForecastMeta
     data: list[Any]
 
@@ -147,7 +147,7 @@ class WattTime(CsvSource, ForecastFormat):
 
     def parse_forecast(self, content: Any, file_name: str) -> tuple[CarbonReadings, datetime]:
         """Return the values of an answer of ``/v3/forecast`` in g/kWh, and when it was made, UTC."""
-        answer = validated(_Forecast, content, file_name)
+        answer = validated(_WattTimeForecast, content, file_name)
         self._require_settings(answer.meta, file_name)
         rows = records(_Point, answer.data, "data", file_name)
         table = of_json(file_name, "data[{}]", rows["point_time"], answer.meta.region, rows["value"])

@@ -20,7 +20,7 @@ DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True)
-class Statistics:
+class ZoneStatistics:
     """Statistics of a zone's hourly carbon intensity over a year.
 
     Attributes
@@ -88,7 +88,7 @@ class Zone:
     mean_g_per_kwh: float
     annual_means: Mapping[int, float]
     annual_2024_other_release: float | None
-    statistics: Statistics | None
+    statistics: ZoneStatistics | None
     source: str
     note: str
 
@@ -131,7 +131,7 @@ class Zone:
             "noise_day_correlation": self._noise_day_correlation(known),
         }
 
-    def _noise_day_correlation(self, known: Statistics) -> float:
+    def _noise_day_correlation(self, known: ZoneStatistics) -> float:
         """Return the noise's correlation with itself 24 hours before: its part of `lag24_correlation`.
 
         Hourly values without the mean day are season, weather and noise; their covariance over 24 hours is
@@ -158,7 +158,7 @@ def zones() -> Mapping[str, Zone]:
 def _zone(row: Mapping[str, str]) -> Zone:
     known = None
     if row["std"]:
-        known = Statistics(**{field.name: required(row, field.name) for field in fields(Statistics)})
+        known = ZoneStatistics(**{field.name: required(row, field.name) for field in fields(ZoneStatistics)})
     means = {year: number(row, f"mean_{year}") for year in (2021, 2022, 2023, 2024)}
     return Zone(
         zone=row["zone"],

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from carbonroute.analysis.replica_fit import ReplicaFit
-    from carbonroute.analysis.replica_fit.quality import Row as Residual
-    from carbonroute.live.calibrate import Calibration, Row
+    from carbonroute.analysis.replica_fit.quality import QualityRow
+    from carbonroute.live.calibrate import Calibration, QuantityRow
 
 #: Options that only a log of requests has, and how a scenario spells them.
 _OF_LOG = "model", "gpu", "tensor_parallel", "max_num_seqs", "max_num_batched_tokens", "kv_cache_tokens"
@@ -234,7 +234,7 @@ def _print_residuals(console: Console, fit: ReplicaFit, begin: str) -> None:
     console.print(table)
 
 
-def _cells(row: Residual) -> list[str]:
+def _cells(row: QualityRow) -> list[str]:
     return [f"{row.measured:,.1f}", f"{row.model:,.1f}", f"{row.error:+.1%}"]
 
 
@@ -247,6 +247,6 @@ def _interval(interval: tuple[float, float]) -> str:
     return "unknown" if math.isnan(low) else f"{low:.4g} to {high:.4g}"
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: QuantityRow) -> str:
     outside = not (row.holds or math.isnan(row.scenario))
     return "; ".join(filter(None, ("the scenario's value lies outside" if outside else "", row.note)))

@@ -228,7 +228,7 @@ def _rows(part: Inspection, console: Console) -> RenderableType:
     lines = _lines(columns, texts)
     if plain and max(map(len, lines)) < console.width:
         widest = _headed(columns, [max(column, key=len) for column in texts])
-        return _Rows(widest, lines)
+        return _TableRows(widest, lines)
     return _headed(columns, *zip(*texts, strict=True))
 
 
@@ -243,7 +243,7 @@ def _lines(columns: pl.DataFrame, texts: Sequence[Sequence[str]]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _TableRows:
     """Rows below the heading of a table.
 
     Attributes

@@ -127,7 +127,7 @@ def run(
 
     mode, clock = _mode(canary, shadow=shadow), SystemClock()
     setup = load_live(file, {"mode": mode} if mode else None, code=not no_code)
-    told = _Told(quiet=quiet)
+    told = _TickPrinter(quiet=quiet)
     with (
         results_alone(),
         HttpFetcher(clock) as fetch,
@@ -279,7 +279,7 @@ def init(scenario: Path, /, *, output: Path = Path("live.toml"), no_code: NoCode
     return DONE
 
 
-class _Told:
+class _TickPrinter:
     """Prints a line for each tick that changes something, and for alarms that come and go."""
 
     def __init__(self, *, quiet: bool) -> None:

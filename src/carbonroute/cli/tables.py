@@ -26,7 +26,7 @@ from carbonroute.metrics import Tables, as_published, simulation_results, slo
 from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
 from carbonroute.metrics.measure import GRAMS, INTENSITY, measure_of
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
-from carbonroute.report.text_tables import FORMATS, Column, Figure, TextTable
+from carbonroute.report.text_tables import FORMATS, NumberText, TextColumn, TextTable
 from carbonroute.runs.manifest import STUDY, read_manifest
 from carbonroute.runs.store import read_tables
 from carbonroute.study import StudyTables
@@ -176,7 +176,7 @@ def _policies(run: Tables, scenario: str) -> TextTable:
     """Return the policies as they are printed."""
     columns, units, intervals = policy_columns(run), _mass_units(run.policies), whole_intervals(run)
     printed = as_published(simulation_results(run), run).rows(named=True)
-    rows: list[tuple[str | Figure, ...]] = []
+    rows: list[tuple[str | NumberText, ...]] = []
     for row, policy in zip(printed, run.policies.rows(named=True), strict=True):
         numbers = [
             _figure(row.get(name), name, intervals.get((row["policy"], name)), units.get(name))
@@ -184,7 +184,7 @@ def _policies(run: Tables, scenario: str) -> TextTable:
         ]
         rows.append((marked(row["policy"], row["clairvoyant"]), *numbers, verdict_of(policy, run.intervals)))
     headed = (_column(name, mass=units.get(name)) for name in columns)
-    named = (Column("Policy", numeric=False), *headed, Column("Verdict", numeric=False))
+    named = (TextColumn("Policy", numeric=False), *headed, TextColumn("Verdict", numeric=False))
     notes = (CLAIRVOYANT_NOTE,) * bool(run.policies["clairvoyant"].any())
     if slo.per_workload(run.policies) and len(run.workloads["workload"].unique()) > 1:
         notes += ("The 95th percentile of latency is each workload's own: --table workloads.",)
@@ -197,7 +197,7 @@ def _of_llm(table: pl.DataFrame, title: str, columns: Mapping[str, tuple[str, st
     """Return a table of pools with llm: of what columns, those with a value, rounded as in a report."""
     known = {name: column for name, column in columns.items() if table[name].count()}
     whose = {"name": "Workload"} if "workload" in table.columns else {"pool": "Pool"}
-    rows: tuple[tuple[str | Figure, ...], ...] = tuple(
+    rows: tuple[tuple[str | NumberText, ...], ...] = tuple(
         (
             marked(row["policy"], row["clairvoyant"]),
             *(str(row[name]) for name in whose),
@@ -205,15 +205,15 @@ def _of_llm(table: pl.DataFrame, title: str, columns: Mapping[str, tuple[str, st
         )
         for row in table.rows(named=True)
     )
-    texts = (Column(heading, numeric=False) for heading in ("Policy", *whose.values()))
-    numbers = (Column(heading, unit) for heading, unit, _ in known.values())
+    texts = (TextColumn(heading, numeric=False) for heading in ("Policy", *whose.values()))
+    numbers = (TextColumn(heading, unit) for heading, unit, _ in known.values())
     notes = (CLAIRVOYANT_NOTE,) * bool(table["clairvoyant"].any())
     return TextTable(title, (*texts, *numbers), rows, notes)
 
 
-def _rounded(value: float | None, style: str) -> Figure:
+def _rounded(value: float | None, style: str) -> NumberText:
     plain = "–" if value is None else format(value, style)
-    return Figure(plain, plain if value is None or "g" in style else format(value, f",{style}"))
+    return NumberText(plain, plain if value is None or "g" in style else format(value, f",{style}"))
 
 
 def _generic(table: pl.DataFrame, title: str, intervals: pl.DataFrame | None = None) -> TextTable:
@@ -249,7 +249,7 @@ def _cells(
     units: Mapping[str, MassUnit],
     *,
     flagged: bool,
-) -> Iterator[str | Figure]:
+) -> Iterator[str | NumberText]:
     for name in names:
         value = row[name]
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -269,31 +269,33 @@ def _mass_units(table: pl.DataFrame) -> dict[str, MassUnit]:
     return {name: mass_unit(table[name].drop_nulls().to_list()) for name in names}
 
 
-def _column(name: str, *, numeric: bool = True, mass: MassUnit | None = None, whole: bool = False) -> Column:
+def _column(
+    name: str, *, numeric: bool = True, mass: MassUnit | None = None, whole: bool = False
+) -> TextColumn:
     """Return a column under its heading, or under its `whole` name."""
     if set(name) & set(".["):  # an axis: the path of what it sets
-        return Column(name, "", numeric)
+        return TextColumn(name, "", numeric)
     unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
     end = next((end for end in _UNITS if name.endswith(end)), "")
     heading = (None if whole else _HEADINGS.get(name)) or name.removesuffix(end).replace("_", " ")
-    return Column(heading[:1].upper() + heading[1:], mass.name if mass else unit, numeric)
+    return TextColumn(heading[:1].upper() + heading[1:], mass.name if mass else unit, numeric)
 
 
 def _figure(
     value: str | float | None, name: str, interval: Mapping[str, Any] | None, mass: MassUnit | None = None
-) -> Figure:
+) -> NumberText:
     """Return a figure, rounded as in printed tables, with its interval; a mass, in kg, in another unit."""
     if mass and isinstance(value, float):
         value, interval = f"{value * mass.per_kg:.{mass.digits}f}", scaled(interval, mass.per_kg)
     if isinstance(value, int):
-        return Figure(f"{value:d}", f"{value:,d}")
+        return NumberText(f"{value:d}", f"{value:,d}")
     if isinstance(value, float):
         known = name in _HEADINGS
         value = f"{value:{_DECIMALS.get(name, 'z.1f')}}" if known else f"{value:.6g}"
     plain = plain_figure(value, name)
     if interval is None or interval["low"] is None:
-        return Figure(plain, plain)
+        return NumberText(plain, plain)
     shown = with_interval(plain, interval, " ")
     decimals = len(shown.split("[")[0].split("±")[0].strip().partition(".")[2])
     ends = (f"{interval[end]:.{max(decimals, 1)}f}" for end in ("low", "high"))
-    return Figure(plain, shown, *ends)
+    return NumberText(plain, shown, *ends)

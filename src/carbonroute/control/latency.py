@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Index, Mask
-from carbonroute.control.sums import Queries, Table, beyond
+from carbonroute.control.sums import Table, TailArguments, beyond
 from carbonroute.network import Jitter
 from carbonroute.workloads import By, ServiceLaw, Tokens
 from carbonroute.workloads.integrals import over_scores
@@ -117,7 +117,7 @@ class Latency:
         columns = np.broadcast_arrays(workload, times_ms, low, np.maximum(low, high), origin, region)
         shares = np.empty(columns[0].shape)
         for index, law, at in self._laws(columns[0]):
-            rows = Queries(*(column[at] for column in columns[1:]))
+            rows = TailArguments(*(column[at] for column in columns[1:]))
             if by == "prompt":
                 shares[at] = self._beyond_by_prompt(index, _tokens(law), rows)
             else:
@@ -219,7 +219,7 @@ class Latency:
             shares[at] = late
         return shares
 
-    def _beyond_by_prompt(self, workload: int, law: Tokens, rows: Queries) -> Array:
+    def _beyond_by_prompt(self, workload: int, law: Tokens, rows: TailArguments) -> Array:
         shares = np.empty(len(rows))
         for table, at in self._answers(workload, rows.origin, rows.region):
             shares[at] = _over_prompts(law, table, rows[at])
@@ -257,7 +257,7 @@ def _moments_within(law: ServiceLaw, low: Array, high: Array, by: By) -> Array:
     return np.stack([law.between(low, high), *(law.partial(high) - law.partial(low))])
 
 
-def _over_prompts(law: Tokens, table: Table, rows: Queries) -> Array:
+def _over_prompts(law: Tokens, table: Table, rows: TailArguments) -> Array:
     """Return P(low < prompt ≤ high and S + J > t), shape (n,)."""
 
     def late(z: Array, row: Index) -> Array:

@@ -23,7 +23,7 @@ _AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
-class Queries:
+class TailArguments:
     """Arguments of n probabilities: t, low and high, ms, and the origin and region of J; shape (n,) each."""
 
     time_ms: Array
@@ -35,8 +35,8 @@ class Queries:
     def __len__(self) -> int:
         return len(self.time_ms)
 
-    def __getitem__(self, of: slice | Index) -> Queries:
-        return Queries(self.time_ms[of], self.low[of], self.high[of], self.origin[of], self.region[of])
+    def __getitem__(self, of: slice | Index) -> TailArguments:
+        return TailArguments(self.time_ms[of], self.low[of], self.high[of], self.origin[of], self.region[of])
 
     @property
     def pair(self) -> tuple[Index, Index]:
@@ -44,7 +44,7 @@ class Queries:
         return self.origin[:, np.newaxis], self.region[:, np.newaxis]
 
 
-def beyond(law: Law, jitter: Jitter, rows: Queries) -> Array:
+def beyond(law: Law, jitter: Jitter, rows: TailArguments) -> Array:
     """Return the probability of each row, shape (n,)."""
     if jitter.none:
         return law.between(np.maximum(rows.low, rows.time_ms), rows.high)
@@ -55,7 +55,7 @@ def beyond(law: Law, jitter: Jitter, rows: Queries) -> Array:
     return _integrated(law, jitter, rows)
 
 
-def _of_normals(law: Normal, jitter_std_ms: float, rows: Queries) -> Array:
+def _of_normals(law: Normal, jitter_std_ms: float, rows: TailArguments) -> Array:
     """Add up the probabilities between low and high, and at the floor."""
     from carbonroute.special import ndtr
 
@@ -103,7 +103,7 @@ def _below(score: Array, left_ms: Array, std: float, jitter_std: float) -> Array
     return share
 
 
-def _of_steps(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
+def _of_steps(times_ms: Array, jitter: Jitter, rows: TailArguments) -> Array:
     """Sum over service times that are equally likely, ascending, shape (K,)."""
     one_by_one = len(times_ms) <= _SINGLE
     way = _one_by_one if one_by_one else _in_bins
@@ -112,7 +112,7 @@ def _of_steps(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
     return np.concatenate(parts or [np.zeros(0)])
 
 
-def _one_by_one(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
+def _one_by_one(times_ms: Array, jitter: Jitter, rows: TailArguments) -> Array:
     from carbonroute.special import ndtr
 
     # Formula late-sum.
@@ -122,7 +122,7 @@ def _one_by_one(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
     return shares
 
 
-def _in_bins(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
+def _in_bins(times_ms: Array, jitter: Jitter, rows: TailArguments) -> Array:
     """Take the times between two scores of the jitter for two of them: their mean ± their standard deviation.
 
     That is right for parabolas; of bins w wide it leaves less than 0.0064·w³ times their probability.
@@ -147,7 +147,7 @@ def _in_bins(times_ms: Array, jitter: Jitter, rows: Queries) -> Array:
     return shares
 
 
-def _integrated(law: Law, jitter: Jitter, rows: Queries) -> Array:
+def _integrated(law: Law, jitter: Jitter, rows: TailArguments) -> Array:
     """Integrate over the jitter: half of it is 0, and the other half has the positive scores z.
 
     P = ½·P(max(low, t) < S ≤ high) + ∫ φ(z)·P(max(low, t − J(z)) < S ≤ high) dz.
@@ -188,7 +188,7 @@ class Table:
         def late(time_ms: Array) -> Array:
             limits = np.full((2, len(time_ms)), [[-np.inf], [np.inf]])
             pair = np.full((2, len(time_ms)), [[origin], [region]])
-            return beyond(law, jitter, Queries(time_ms, *limits, *pair))
+            return beyond(law, jitter, TailArguments(time_ms, *limits, *pair))
 
         self._late = Piecewise(self.edges, late)
 

@@ -94,7 +94,7 @@ class _Served(NamedTuple):
     carbon_g_per_kwh: Array
 
 
-class Times:
+class TimesByWorkload:
     """Times of requests by workload: every one of them, or counted by bin."""
 
     def __init__(self, workloads: int, *, kept: bool) -> None:
@@ -132,7 +132,7 @@ class Tally:
         self.kept: dict[int, Answer] = {}
         sums = np.zeros((5, math.prod(self.shape)))
         self.requests, self.violations, self.latency_sum_ms, self.carbon_sum, self.token_sum = sums
-        self.latency = Times(len(site.slo_ms), kept=kept)
+        self.latency = TimesByWorkload(len(site.slo_ms), kept=kept)
         self.paired: Paired | None = None
 
     def add(self, block: Block) -> _Served:

@@ -30,7 +30,7 @@ class _NotJsonError(ValueError):
     """A literal that Python would take and JSON does not know."""
 
 
-class _FaultyError(Exception):
+class _FaultyJsonError(Exception):
     """A text is no JSON, or has a key twice: with each fault's place."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
@@ -58,7 +58,7 @@ def parse_json(data: bytes, file_name: str) -> Any:
     refuse_halves(data, file_name)
     try:
         return _content(data.decode("utf-8-sig"))
-    except _FaultyError as error:
+    except _FaultyJsonError as error:
         raise InputError(file_name, error.faults) from error
     except _NotJsonError as error:
         fault = Fault(f"value {error}", "is no number in JSON", "write null where a value is missing")
@@ -96,10 +96,10 @@ def _content(text: str) -> Any:
     except json.JSONDecodeError as error:
         problem = f"is not JSON ({error.msg})" if text.strip() else "is empty"
         where = f"line {error.lineno}, column {error.colno}"
-        raise _FaultyError([Fault(where, problem, "copy, export or fetch it again")]) from error
+        raise _FaultyJsonError([Fault(where, problem, "copy, export or fetch it again")]) from error
     if twice:
         names = {id(item): name for item, name in twice}
-        raise _FaultyError(
+        raise _FaultyJsonError(
             Fault(f"{place}.{names[id(item)]}".lstrip("."), "the key stands twice", "name every key once")
             for place, item in _places(content)
             if id(item) in names

@@ -11,22 +11,22 @@ from carbonroute.importing.benchmarks import GuideLlm, VllmBench
 from carbonroute.importing.envoy import Envoy
 from carbonroute.importing.format import Format
 from carbonroute.importing.haproxy import HaProxy
-from carbonroute.importing.nginx import Nginx
+from carbonroute.importing.nginx import NginxLog
 from carbonroute.importing.openmetrics import OpenMetrics
-from carbonroute.importing.prometheus import Prometheus
+from carbonroute.importing.prometheus import PrometheusMatrix
 from carbonroute.importing.table import RequestTable
 from carbonroute.importing.trace import Trace
 from carbonroute.importing.w3c import W3c
 
 #: In the order in which they are asked: the first one that recognises a file reads it.
 FORMATS: tuple[Format, ...] = (
-    Nginx(),
+    NginxLog(),
     Apache(),
     Envoy(),
     HaProxy(),
     Alb(),
     W3c(),
-    Prometheus(),
+    PrometheusMatrix(),
     OpenMetrics(),
     GuideLlm(),
     VllmBench(),

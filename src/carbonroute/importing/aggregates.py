@@ -64,7 +64,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Row:
+class AggregateRow:
     """One row of a table, or one step of a series: the requests of a span of time, as a whole.
 
     Attributes
@@ -84,7 +84,7 @@ class Row:
     power_w: float | None = None
     is_counted: bool = True
 
-    def joined(self, other: Row) -> Row | None:
+    def joined(self, other: AggregateRow) -> AggregateRow | None:
         """Return the row that holds the figures of both; None where both hold one of them."""
         both_count = self.requests is not None and other.requests is not None
         if (
@@ -151,7 +151,7 @@ class Aggregates:
         self.settings = settings
         self.window_us = settings.window_us or US_PER_HOUR
         self.counts: Counter[tuple[int, CellKey]] = Counter()
-        self.rows: dict[tuple[int, CellKey, str], Row] = {}
+        self.rows: dict[tuple[int, CellKey, str], AggregateRow] = {}
         self.service: defaultdict[str, Sketch] = defaultdict(Sketch)
         self.prompts: defaultdict[str, Sketch] = defaultdict(Sketch)
         self.answers: defaultdict[str, Sketch] = defaultdict(Sketch)
@@ -255,7 +255,7 @@ class Aggregates:
         for workload, below in other.buckets.items():
             self.buckets[workload].update(below)
 
-    def _merge_row(self, file_name: str, key: tuple[int, CellKey, str], row: Row) -> None:
+    def _merge_row(self, file_name: str, key: tuple[int, CellKey, str], row: AggregateRow) -> None:
         if key in self.rows:
             joined = self.rows[key].joined(row)
             if joined is None:
@@ -291,7 +291,7 @@ class Aggregates:
             noted.lines += [f"{file_name}: line {line}" for line in lines][: _MAX_LISTED - len(noted.lines)]
         noted.example = noted.example or shortened(example, 200)
 
-    def add_row(self, file_name: str, place: str, key: tuple[int, CellKey, str], row: Row) -> None:
+    def add_row(self, file_name: str, place: str, key: tuple[int, CellKey, str], row: AggregateRow) -> None:
         """Keep a row of a table, or a step of a series, unless it is outside of `--from` and `--until`.
 
         Raises InputError if the same time and cell is there already, or there are too many rows.

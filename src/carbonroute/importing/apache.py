@@ -12,7 +12,7 @@ from types import MappingProxyType
 from carbonroute.files.text import refused
 from carbonroute.importing.access_log import Layout
 from carbonroute.importing.format import File
-from carbonroute.importing.nginx import APACHE_COMBINED, Nginx
+from carbonroute.importing.nginx import APACHE_COMBINED, NginxLog
 from carbonroute.importing.settings import ImportSettings
 
 #: ``%D``, ``%>s`` or ``%{X-Region}i``.
@@ -39,7 +39,7 @@ _VARIABLES = MappingProxyType(
 )
 
 
-class Apache(Nginx):
+class Apache(NginxLog):
     """Access logs of Apache; `--log-format` is the text of its ``LogFormat``."""
 
     name = "apache"

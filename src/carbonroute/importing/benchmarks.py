@@ -11,7 +11,7 @@ from carbonroute.files.text import refused
 from carbonroute.importing.aggregates import Aggregates, lines_from
 from carbonroute.importing.format import File, JsonFormat
 from carbonroute.importing.settings import MS_IN
-from carbonroute.importing.stamps import Clock
+from carbonroute.importing.stamps import TimeColumn
 
 
 class GuideLlm(JsonFormat):
@@ -58,7 +58,7 @@ def requests_of(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def _add(rows: Sequence[Mapping[str, Any]], file: File, aggregates: Aggregates, name: str) -> list[str]:
-    clock = Clock(aggregates.settings, "s")
+    clock = TimeColumn(aggregates.settings, "s")
     schema = {
         "time": pl.Float64,
         "status": pl.Int64,

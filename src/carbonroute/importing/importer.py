@@ -138,7 +138,7 @@ def _refuse_alike(aggregates: Aggregates) -> None:
 
 
 @dataclass
-class _Reading:
+class _FilesRead:
     """The files as they are read, and their aggregates."""
 
     aggregates: Aggregates
@@ -147,11 +147,11 @@ class _Reading:
     coverages: list[Coverage] = field(default_factory=list)
 
 
-def _read(paths: Sequence[Path], settings: ImportSettings) -> _Reading:
+def _read(paths: Sequence[Path], settings: ImportSettings) -> _FilesRead:
     """Read all files, each for itself, and add up their aggregates."""
     files, notes = files_of(paths)
     settings.require_files(files)
-    reading, digests = _Reading(Aggregates(settings), notes), Digests()
+    reading, digests = _FilesRead(Aggregates(settings), notes), Digests()
     counting = _counting(files, settings)
     dated: dict[bool, str] = {}
     for path in files:

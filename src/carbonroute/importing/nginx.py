@@ -43,7 +43,7 @@ _NAMES: dict[Role, re.Pattern[str]] = {
 }
 
 
-class Nginx(AccessLog):
+class NginxLog(AccessLog):
     """Access logs of nginx; `--log-format` is the text of its ``log_format``."""
 
     name = "nginx"

@@ -16,7 +16,7 @@ from carbonroute.importing.format import File, JsonFormat
 from carbonroute.importing.series import MetricSeries, add, checked, seconds
 
 
-class Prometheus(JsonFormat):
+class PrometheusMatrix(JsonFormat):
     """A matrix: for each set of labels, samples of time and text."""
 
     name = "prometheus"

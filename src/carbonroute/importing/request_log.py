@@ -175,7 +175,7 @@ def _stated(stated: str, names: list[str]) -> Iterator[tuple[LogRole, _Column]]:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _ParsedRows:
     """Rows of a piece: the numbers of each, whether it failed, and its faults."""
 
     times_s: dict[LogRole, Array]
@@ -193,7 +193,7 @@ class _Piece:
     chosen: Mapping[LogRole, _Column]
     file_name: str
 
-    def read(self) -> _Rows:
+    def read(self) -> _ParsedRows:
         """Return the numbers of all rows, and the faults of those that did not fail."""
         times_s = {role: self._times_s(role) for role in _TIMES if role in self.chosen}
         for role in times_s.keys() - {"arrival"}:
@@ -202,7 +202,7 @@ class _Piece:
         prompt, output = self._numbers("prompt"), self._numbers("output")
         # Without its last token, a request was not served to the end.
         failed = self._failed() | np.isnan(times_s["last" if "last" in times_s else "first"])
-        rows = _Rows(times_s, {"prompt": prompt, "output": output}, failed, [])
+        rows = _ParsedRows(times_s, {"prompt": prompt, "output": output}, failed, [])
         rows.faults.extend(self._faults(rows))
         return rows
 
@@ -241,7 +241,7 @@ class _Piece:
         served = words.is_in([*_SERVED, "true", ""]) | codes.is_between(200, 299).fill_null(value=False)
         return served.fill_null(value=True).not_().to_numpy()
 
-    def _faults(self, rows: _Rows) -> Iterator[Fault]:
+    def _faults(self, rows: _ParsedRows) -> Iterator[Fault]:
         """Yield what cannot be in rows of requests that did not fail."""
         for role, tokens in rows.tokens.items():
             right = (tokens >= 1) & (tokens == np.rint(tokens))
@@ -265,7 +265,7 @@ class _Piece:
             yield Fault(f"line {row + self.first_line}, {name}", found_text(text), expected)
 
 
-def _joined(parts: list[_Rows], chosen: Mapping[LogRole, _Column], file_name: str) -> RequestLog:
+def _joined(parts: list[_ParsedRows], chosen: Mapping[LogRole, _Column], file_name: str) -> RequestLog:
     """Return the requests of all pieces, by arrival, or refuse them."""
     times_s = {role: np.concatenate([part.times_s[role] for part in parts]) for role in parts[0].times_s}
     served = ~np.concatenate([part.failed for part in parts])

@@ -17,7 +17,7 @@ from itertools import combinations, pairwise
 
 from carbonroute.errors import InputError, did_you_mean
 from carbonroute.files.text import refused
-from carbonroute.importing.aggregates import MILLIONTHS, Aggregates, CellKey, Row
+from carbonroute.importing.aggregates import MILLIONTHS, AggregateRow, Aggregates, CellKey
 from carbonroute.importing.coverage import may_be_same
 from carbonroute.importing.roles import NAMES, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role, Values
@@ -338,7 +338,7 @@ def _add_counts(aggregates: Aggregates, file_name: str, name: str, group: Sequen
             if failure is not None:
                 aggregates.failed[failure] += round(requests)
             else:
-                row = Row(requests=round(requests * MILLIONTHS))
+                row = AggregateRow(requests=round(requests * MILLIONTHS))
                 aggregates.add_row(file_name, series.key, (begin, cell, series.key), row)
     says = {
         "counter": "a running total: its increase per step is counted",
@@ -404,7 +404,7 @@ def _add_power(aggregates: Aggregates, file_name: str, name: str, group: Sequenc
             continue
         for begin, watts in steps_of(series, "count", step, aggregates.settings.stamp):
             if watts >= 0:
-                row = Row(power_w=watts * kilo)
+                row = AggregateRow(power_w=watts * kilo)
                 aggregates.add_row(file_name, series.key, (begin, cell, series.key), row)
     return f"{name}: power in W"
 

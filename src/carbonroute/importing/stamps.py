@@ -75,7 +75,7 @@ def is_common_log(column: pl.Series) -> bool:
     return bool(len(known)) and int(known.str.contains(_COMMON_LOG).sum()) * 2 > len(known)
 
 
-class Clock:
+class TimeColumn:
     """How the time column of one file is read: its unit, its zone, and whether it has a date.
 
     `unit`: of numbers, where the format states it.

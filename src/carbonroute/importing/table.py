@@ -16,11 +16,11 @@ from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview
 from carbonroute.files.tables import column_text, found_text
 from carbonroute.files.text import Digests, refused
-from carbonroute.importing.aggregates import MAX_ROWS, MILLIONTHS, Aggregates, CellKey, Row
+from carbonroute.importing.aggregates import MAX_ROWS, MILLIONTHS, AggregateRow, Aggregates, CellKey
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import NAMES, chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role
-from carbonroute.importing.stamps import Clock, is_common_log
+from carbonroute.importing.stamps import TimeColumn, is_common_log
 from carbonroute.importing.table_checks import as_steps, require_ordered_quantiles, sums_of_others
 from carbonroute.units import US_PER_S
 
@@ -126,7 +126,7 @@ class RequestTable(Format):
         if not value_columns:
             problem = f"has no column of requests: {preview.listed}"
             raise refused(file.name, problem, "state it: --field requests=COLUMN")
-        clock = Clock(settings)
+        clock = TimeColumn(settings)
         table = self._read(
             file, [time, *value_columns], self._texts(roles) if is_long else set(), clock, digests
         )
@@ -180,7 +180,7 @@ class RequestTable(Format):
         return table, factor, [f"numbers are requests {unit}"]
 
     def _read(
-        self, file: File, columns: Sequence[str], texts: Collection[str], clock: Clock, digests: Digests
+        self, file: File, columns: Sequence[str], texts: Collection[str], clock: TimeColumn, digests: Digests
     ) -> pl.DataFrame:
         """Return the columns, the first one as times, the others as numbers or texts."""
         time, *others = columns
@@ -337,7 +337,7 @@ class RequestTable(Format):
             aggregates.failed[f"{status[0]}xx"] += round(requests * factor)
             return
         high = next(((values[role], p) for role, p in _HIGH if values.get(role) is not None), None)
-        row = Row(
+        row = AggregateRow(
             requests=None if requests is None else round(requests * factor * MILLIONTHS),
             p50_ms=values.get("p50"),
             high_ms=high[0] if high else None,

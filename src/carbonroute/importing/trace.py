@@ -21,7 +21,7 @@ from carbonroute.importing.aggregates import Aggregates, lines_from
 from carbonroute.importing.format import File, Format
 from carbonroute.importing.roles import chosen, service_unit
 from carbonroute.importing.settings import MS_IN, ImportSettings, Role, TimeUnit
-from carbonroute.importing.stamps import Clock
+from carbonroute.importing.stamps import TimeColumn
 from carbonroute.importing.table import required_time_column, time_column
 
 _ROLES: tuple[Role, ...] = (
@@ -79,7 +79,7 @@ class Trace(Format):
         if _OF_NGINX & set(preview.names) and settings.service_unit is None:
             settings = replace(settings, service_unit="s")
         columns = _Columns(roles, settings, file.name)
-        clock = Clock(settings, _clock_unit(file, preview.names))
+        clock = TimeColumn(settings, _clock_unit(file, preview.names))
         for first_line, piece in file.pieces([time, *columns.names], digests):
             times = clock.times_us(piece[time], file.name, first_line, strict=False)
             table = pl.DataFrame({"time_us": times, **columns.of(piece)})

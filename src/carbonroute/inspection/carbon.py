@@ -64,7 +64,7 @@ class HourlyValues:
 
 
 @dataclass(frozen=True)
-class Series:
+class SeriesDescription:
     """Description of a file's rows, whatever their faults.
 
     Attributes
@@ -102,7 +102,7 @@ def describe(
     in_grams: bool,
     step: Step | None = None,
     unit: str | None = None,
-) -> Series:
+) -> SeriesDescription:
     """Describe the rows of a carbon file.
 
     Raises InputError if no row has a time, or times lie so far apart that no table could hold all between
@@ -160,7 +160,7 @@ def describe(
             said = f"{said}: a value stands until the next one by step = '{until.text}'"
             return replace(other, findings=[said, *other.findings])
         proposed.append(of_step(said, rules.step, hours.values, until, other.hours.values, zones))
-    return Series(
+    return SeriesDescription(
         quantities,
         counted.hstack(by_zone.get_columns()[1:]),  # zones stand first, in one order
         findings + more,
@@ -171,7 +171,9 @@ def describe(
     )
 
 
-def describe_complete(complete: CompleteHours, *, in_grams: bool, unit: str | None = None) -> Series | None:
+def describe_complete(
+    complete: CompleteHours, *, in_grams: bool, unit: str | None = None
+) -> SeriesDescription | None:
     """Describe complete rows as `describe` does; None if a value is absurd, or unlike those around it."""
     g_per_kwh = _g_per_kwh(unit, in_grams=in_grams)
     usual = (TINY_G_PER_KWH, MAX_CARBON_G_PER_KWH) if g_per_kwh is not None else (0.0, MAX_VALUE)
@@ -189,7 +191,7 @@ def describe_complete(complete: CompleteHours, *, in_grams: bool, unit: str | No
     )
     described = counted.hstack(by_zone.get_columns()[1:])
     quantities = _quantities(hours.values.size, hours, (complete.start, complete.last), str(step))
-    return Series(quantities, described, findings, hours, step, False, ())
+    return SeriesDescription(quantities, described, findings, hours, step, False, ())
 
 
 def _g_per_kwh(unit: str | None, *, in_grams: bool) -> float | None:

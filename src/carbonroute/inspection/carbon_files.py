@@ -9,7 +9,7 @@ from typing import Any
 from carbonroute.carbon import FileSource
 from carbonroute.files import toml
 from carbonroute.files.preview import Preview, Recognition
-from carbonroute.inspection.carbon import Series, describe, describe_complete, pictures
+from carbonroute.inspection.carbon import SeriesDescription, describe, describe_complete, pictures
 from carbonroute.inspection.result import Inspection, Pictures
 
 
@@ -49,7 +49,9 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
     )
 
 
-def _lines(entries: Mapping[str, Any], series: Series, comments: Sequence[str], *, is_labelled: bool) -> str:
+def _lines(
+    entries: Mapping[str, Any], series: SeriesDescription, comments: Sequence[str], *, is_labelled: bool
+) -> str:
     """Return the lines of a scenario; `is_labelled`: the format says what the numbers count."""
     hours, first = series.quantities["hours"], series.hours.time_of(0)
     span = f"horizon: up to hours = {hours}, from start = {first.removesuffix('Z')}:00Z"
@@ -64,7 +66,7 @@ def _lines(entries: Mapping[str, Any], series: Series, comments: Sequence[str], 
     return toml.section("[carbon]", {**first_keys, **entries}, notes)
 
 
-def _gaps_without_rule(series: Series) -> list[str]:
+def _gaps_without_rule(series: SeriesDescription) -> list[str]:
     longest = int(series.table["longest_gap_hours"].to_numpy().max(initial=0))
     if not longest:
         return []

@@ -224,7 +224,7 @@ class Windows:
         return (windows * squares - total**2) / ((windows - 1) * total)
 
 
-class Gaps:
+class GapCounts:
     """Gaps between ascending times, counted in bins of which each is a 1,024th of its value, or 1 µs.
 
     `times`: gives ascending times, µs, piece by piece, the same ones at every call.

@@ -21,7 +21,7 @@ from carbonroute.files.time_columns import lacks_offset, read_times
 from carbonroute.files.times import ALWAYS, EPOCH
 from carbonroute.inspection.ordering import Ordered
 from carbonroute.inspection.result import Inspection
-from carbonroute.inspection.statistics import Gaps, Windows
+from carbonroute.inspection.statistics import GapCounts, Windows
 from carbonroute.traffic.source import TrafficContent, TrafficFile, TrafficSource
 from carbonroute.units import CENTURY_S, PER_SECOND, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_S
 
@@ -378,7 +378,7 @@ def describe(times: Ordered, rows: int, *, dated: bool) -> dict[str, Any]:
     for piece in times.ascending():
         for counted in (hours, *windows.values()):
             counted.add(piece)
-    gaps = Gaps(times.ascending, span_us / (times.count - 1) if times.count > 1 else 0.0)
+    gaps = GapCounts(times.ascending, span_us / (times.count - 1) if times.count > 1 else 0.0)
     ending = "" if dated else "_s"
     spread = {f"dispersion_per_{name}": counted.dispersion(times.high) for name, counted in windows.items()}
     return {
@@ -424,7 +424,7 @@ def pictures(times: Ordered, *, dated: bool) -> dict[str, pl.DataFrame]:
         schema_overrides={"time": pl.Datetime("us", "UTC")},
     )
     share = np.linspace(0, 1, 501)
-    gaps = Gaps(times.ascending, 0.0)
+    gaps = GapCounts(times.ascending, 0.0)
     return {
         "rate": rate,
         "gaps": pl.DataFrame({"share": share, "gap_s": gaps.quantiles_us(share) / US_PER_S}),

@@ -278,7 +278,7 @@ def load_live(path: Path, changes: Mapping[str, object] | None = None, *, code: 
         except InputError as error:
             errors.append(written.located(_of_the_key(error, str(path.parent / named), str(path))))
     if inputs is not None:
-        parts = _Parts.read(tables, {"folder": path.parent, "code": code, "written": written})
+        parts = _ScenarioParts.read(tables, {"folder": path.parent, "code": code, "written": written})
         against = tuple(_against_the_scenario(parts, inputs))
         if file is not None and not against:
             place = [candidate.label for candidate in inputs.candidates].index(file.policy)
@@ -301,7 +301,7 @@ def _of_the_key(error: InputError, scenario: str, file: str) -> InputError:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _ScenarioParts:
     """The parts of a live file that its scenario tells about; None, or left out, where faulty."""
 
     policy: str | None
@@ -345,7 +345,7 @@ def names_of(scenario: Scenario) -> Names:
     )
 
 
-def _against_the_scenario(parts: _Parts, inputs: Inputs) -> Iterator[Fault]:
+def _against_the_scenario(parts: _ScenarioParts, inputs: Inputs) -> Iterator[Fault]:
     """Yield the faults of a live file that its scenario tells."""
     names = names_of(inputs.scenario)
     if parts.policy is not None:

@@ -27,7 +27,7 @@ from carbonroute.live.deciding import Deciding
 from carbonroute.live.deferral import Deferral
 from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Measured
-from carbonroute.live.savings import POLICY, Account, Arm, Interval, arm_of
+from carbonroute.live.savings import POLICY, Arm, Interval, SavingsAccount, arm_of
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
 from carbonroute.units import S_PER_HOUR, S_PER_MINUTE
 
@@ -119,7 +119,7 @@ class Snapshot:
     alarms: tuple[str, ...]
 
 
-class _Told(NamedTuple):
+class _TickReport(NamedTuple):
     """What is told of a tick: whose weights are in force, why, and the alarms."""
 
     by: By
@@ -203,7 +203,7 @@ class Controller:
         self._before: tuple[datetime, Array, Array, Array | None, Arm | None] | None = None
         self._available = np.ones(self._site.shape[2], dtype=bool)
         #: Intervals since the start.
-        self.account = Account()
+        self.account = SavingsAccount()
 
     @property
     def killed(self) -> bool:
@@ -255,7 +255,7 @@ class Controller:
         carbon = self._feed.described(now_s)
         self._count(decisions, time_utc, plan, by)
         grams = self._emissions_g_per_h(decisions, self._followed(plan))
-        part = self._part(time_utc, _Told(by, reasons, alarms), plan, carried, carbon, grams)
+        part = self._part(time_utc, _TickReport(by, reasons, alarms), plan, carried, carbon, grams)
         alarms += self._record(decisions, before, part)
         return Snapshot(
             time_utc=time_utc,
@@ -446,7 +446,7 @@ class Controller:
     def _part(
         self,
         time_utc: datetime,
-        told: _Told,
+        told: _TickReport,
         plan: Array,
         carried: Carried | None,
         carbon: Sequence[RegionCarbon],

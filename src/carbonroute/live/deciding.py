@@ -20,7 +20,7 @@ _STALE_INTERVALS = 3
 
 
 @dataclass
-class _Question:
+class _OpenDecision:
     """A decision under way.
 
     `begun_s`, `begun`: by the clock that never jumps, s, and by the calendar, UTC.
@@ -69,7 +69,7 @@ class Deciding:
 
     def __init__(self, clock: Clock, interval_s: float, in_a_hurry: Callable[[], bool]) -> None:
         self._clock, self._interval_s, self._in_a_hurry = clock, interval_s, in_a_hurry
-        self._question: _Question | None = None
+        self._question: _OpenDecision | None = None
         self._dropped = False
 
     @property
@@ -109,8 +109,8 @@ class Deciding:
             raise RuntimeError("a decision has neither an answer nor an error")
         return Decided(question.answer, question.held, question.ended_s - question.begun_s)
 
-    def _begun(self, held: Array | None, decide: Callable[[], Decisions]) -> _Question:
-        question = self._question = _Question(self._clock.monotonic_s(), self._clock.now(), held)
+    def _begun(self, held: Array | None, decide: Callable[[], Decisions]) -> _OpenDecision:
+        question = self._question = _OpenDecision(self._clock.monotonic_s(), self._clock.now(), held)
 
         def run() -> None:
             try:
@@ -123,7 +123,7 @@ class Deciding:
         threading.Thread(target=run, name="policy", daemon=True).start()
         return question
 
-    def _waited(self, question: _Question, end_s: float) -> bool:
+    def _waited(self, question: _OpenDecision, end_s: float) -> bool:
         """Wait for a decision; return whether it is there."""
         left = _LOOKS_LEFT
         while not question.done.wait(_LOOK_S):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from carbonroute.live.controller import Snapshot
 from carbonroute.live.names import Names
-from carbonroute.live.savings import Account
+from carbonroute.live.savings import SavingsAccount
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Gauge
@@ -53,7 +53,7 @@ class Metrics:
         )
         Info(f"{_PREFIX}_controller", "How the controller runs", registry=registry).info({"mode": mode})
 
-    def put(self, snapshot: Snapshot, account: Account) -> None:
+    def put(self, snapshot: Snapshot, account: SavingsAccount) -> None:
         """Take over a tick."""
         names = self._names
         for i, origin in enumerate(names.origins):

@@ -146,7 +146,7 @@ def savings(journal: Path, scenario: Path | None = None, *, code: bool = True) -
     spans = _spans(journal)
     first, last = min(one for one, _ in spans.values()), max(one for _, one in spans.values())
     final = None if scenario is None else FinalCarbon(scenario, first, last, code=code)
-    accounts = {mode: Account() for mode in spans}
+    accounts = {mode: SavingsAccount() for mode in spans}
     left_out: dict[str, dict[str, int]] = {mode: {} for mode in spans}
     expected = dict.fromkeys(spans, False)
     for before, interval in _intervals(journal, final):
@@ -244,7 +244,7 @@ def _unfit(before: DecisionRecord, record: DecisionRecord, seconds: float, regio
     return "" if before.regions == regions else "the scenario of the final carbon has other regions"
 
 
-class Account:
+class SavingsAccount:
     """Sums of intervals: emissions, and the measured difference by switchback."""
 
     def __init__(self) -> None:

@@ -93,7 +93,7 @@ def _bears(request: Request, token: str) -> bool:
     return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
-class Server:
+class HttpServer:
     """Serves an application in a thread of its own.
 
     `listen`: address and port, such as ``"127.0.0.1:9909"``; port 0 takes a free one.

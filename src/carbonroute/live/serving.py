@@ -10,7 +10,7 @@ from carbonroute.live.clock import Clock
 from carbonroute.live.controller import Snapshot
 from carbonroute.live.metrics import Metrics
 from carbonroute.live.running import Parts
-from carbonroute.live.server import Server, application
+from carbonroute.live.server import HttpServer, application
 from carbonroute.live.status import document
 
 
@@ -39,5 +39,5 @@ def served(parts: Parts, clock: Clock) -> Iterator[tuple[Callable[[Snapshot, flo
         metrics.text,
         settings.token_env.secret() if settings.token_env else None,
     )
-    with Server(app, settings.listen) as server:
+    with HttpServer(app, settings.listen) as server:
         yield note, server.port

@@ -11,14 +11,14 @@ from carbonroute.live.board import Board
 from carbonroute.live.config import LiveSetup
 from carbonroute.live.controller import Snapshot
 from carbonroute.live.names import Names
-from carbonroute.live.savings import Account
+from carbonroute.live.savings import SavingsAccount
 from carbonroute.live.signals.feed import RegionCarbon
 
 #: Moments of the last day that the document has, evenly.
 _MOST_MOMENTS = 288
 
 
-def document(setup: LiveSetup, board: Board, account: Account, monotonic_s: float) -> dict[str, Any]:
+def document(setup: LiveSetup, board: Board, account: SavingsAccount, monotonic_s: float) -> dict[str, Any]:
     """Return the state of a controller.
 
     `monotonic_s`: the clock that never jumps, s.
@@ -89,7 +89,7 @@ def _actuator(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: record[key] for key in ("name", "result", "ms", "detail")}
 
 
-def _since_start(account: Account) -> dict[str, Any]:
+def _since_start(account: SavingsAccount) -> dict[str, Any]:
     measured = account.difference()
     return {
         "seconds": account.seconds,

@@ -5,7 +5,7 @@ Sees no scenario and no engine. docs/llm.md has the formulas, their sources, and
 
 from __future__ import annotations
 
-from carbonroute.llm.curve import Limits, LoadCurve, Requests
+from carbonroute.llm.curve import LoadCurve, MeanRequests, TimeLimits
 from carbonroute.llm.measured import fit_power, fit_step, power_table
 from carbonroute.llm.pool import BALANCES, Balance, LlmPool
 from carbonroute.llm.power import PowerLaw, sheet_power
@@ -17,12 +17,12 @@ __all__ = [
     "BALANCES",
     "Attained",
     "Balance",
-    "Limits",
     "LlmPool",
     "LoadCurve",
+    "MeanRequests",
     "PowerLaw",
-    "Requests",
     "StepLaw",
+    "TimeLimits",
     "fit_power",
     "fit_step",
     "kv_cache_tokens",

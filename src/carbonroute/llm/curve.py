@@ -14,7 +14,7 @@ _DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True)
-class Requests:
+class MeanRequests:
     """The mean requests of W workloads.
 
     Attributes
@@ -49,7 +49,7 @@ class Requests:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TimeLimits:
     """Most time that a request of each workload may take in a region, ms, shape (W,); inf for none.
 
     Attributes
@@ -100,7 +100,7 @@ class LoadCurve:
     roomy: int
 
     @classmethod
-    def of(cls, pool: LlmPool, requests: Requests) -> LoadCurve:
+    def of(cls, pool: LlmPool, requests: MeanRequests) -> LoadCurve:
         """Return the curve of a pool's replicas under some requests."""
         held = requests.held
         fitting = int(np.clip(pool.kv_cache_tokens // max(held, 1.0), 1, pool.max_num_seqs))
@@ -132,7 +132,7 @@ class LoadCurve:
             roomy=max(0, int(np.argmin(np.append(kept_up, False))) - 1),
         )
 
-    def most(self, requests: Requests, limits: Limits) -> int:
+    def most(self, requests: MeanRequests, limits: TimeLimits) -> int:
         """Return the index of the largest batch that has room and at which all workloads keep their limits.
 
         That is the mean request of each; 0 where none does.

@@ -75,7 +75,7 @@ CONTINENT_ERROR = "half of such estimates lie within 11 % of what was measured, 
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """Origins or regions on the map.
 
     `degrees`: latitude and longitude, north and east positive, shape (n, 2); NaN where they are not stated.
@@ -128,7 +128,7 @@ def estimated_rtt_ms(
     return 2 * distance_km * route_factor / FIBRE_KM_PER_MS + access_ms
 
 
-def by_continents(origins: Places, regions: Places) -> Mask:
+def by_continents(origins: Locations, regions: Locations) -> Mask:
     """Return the pairs of places whose continents are both known, shape (O, R)."""
     start, end = (
         np.array([continent is not None for continent in places.continents or [None] * len(places.names)])
@@ -138,7 +138,7 @@ def by_continents(origins: Places, regions: Places) -> Mask:
     return pairs
 
 
-def estimates_ms(origins: Places, regions: Places) -> Array:
+def estimates_ms(origins: Locations, regions: Locations) -> Array:
     """Return the estimated round-trip times of all pairs, ms, shape (O, R); NaN without coordinates.
 
     A pair whose continents are known has the route factor of these two, another one that of all pairs.
@@ -152,7 +152,7 @@ def estimates_ms(origins: Places, regions: Places) -> Array:
 
 
 def complete(
-    rtt_ms: Array, origins: Places, regions: Places, file_name: str
+    rtt_ms: Array, origins: Locations, regions: Locations, file_name: str
 ) -> tuple[Array, list[tuple[str, str]]]:
     """Return round-trip times with estimates where there are none, ms, and the pairs that were estimated.
 
@@ -186,7 +186,7 @@ def complete(
     return np.where(missing, estimates_ms(origins, regions), rtt_ms), estimated
 
 
-def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, file_name: str) -> None:
+def refuse_faster_than_light(rtt_ms: Array, origins: Locations, regions: Locations, file_name: str) -> None:
     """Refuse round-trip times that light would need longer for: seconds, say, that were to be milliseconds.
 
     Raises InputError if a time is below 2 · distance / speed of light in vacuum.
@@ -214,5 +214,5 @@ def refuse_faster_than_light(rtt_ms: Array, origins: Places, regions: Places, fi
         raise InputError(file_name, first)
 
 
-def _distance_km(origins: Places, regions: Places) -> Array:
+def _distance_km(origins: Locations, regions: Locations) -> Array:
     return great_circle_km(*origins.degrees.T[..., np.newaxis], *regions.degrees.T)

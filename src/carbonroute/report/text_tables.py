@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Column:
+class TextColumn:
     """A column: its heading, its unit ("" for none), and whether it holds numbers."""
 
     heading: str
@@ -26,7 +26,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Figure:
+class NumberText:
     """A number as text, alone and with its interval; `low` and `high` are None without one."""
 
     plain: str
@@ -52,8 +52,8 @@ class TextTable:
     """
 
     title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str | Figure, ...], ...]
+    columns: tuple[TextColumn, ...]
+    rows: tuple[tuple[str | NumberText, ...], ...]
     notes: tuple[str, ...] = ()
 
 
@@ -170,7 +170,7 @@ def _in_markdown(text: str) -> str:
 def as_csv(table: TextTable) -> str:
     """Return a table as CSV: numbers alone in their cells, and the ends of intervals in columns behind."""
     ranged = [
-        any(isinstance(cell, Figure) and cell.low for cell in cells)
+        any(isinstance(cell, NumberText) and cell.low for cell in cells)
         for cells in zip(*table.rows, strict=True)
     ]
     ranged = ranged or [False for _ in table.columns]
@@ -196,7 +196,7 @@ def _number(plain: str) -> str:
     return "" if plain == "–" else plain
 
 
-def _shown(cell: str | Figure) -> str:
+def _shown(cell: str | NumberText) -> str:
     return cell if isinstance(cell, str) else cell.shown
 
 

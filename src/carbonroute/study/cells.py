@@ -21,7 +21,7 @@ from carbonroute.scenario.written.load import checked, tables
 from carbonroute.study import file as study_file
 from carbonroute.study.file import Axis, StudyFile, Value, by_path, places_of
 from carbonroute.study.folder import CELLS
-from carbonroute.study.places import Places, in_study
+from carbonroute.study.places import ScenarioPlaces, in_study
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def read(
     one value of an axis. They are read where there are other faults, for the first cell alone.
     Raises InputError with all faults of the file, of its base scenario, of its cells and of those data.
     """
-    return _Reading(path, code).study(progress, data=data)
+    return _StudyFaults(path, code).study(progress, data=data)
 
 
-class _Reading:
+class _StudyFaults:
     """The faults of a study, as far as they can be known with those that there are already."""
 
     def __init__(self, path: Path, code: bool) -> None:
@@ -189,7 +189,7 @@ class _Reading:
             self.errors.append(wrong)
         return file, axes
 
-    def _base(self, file: StudyFile) -> tuple[Base | None, Places | None]:
+    def _base(self, file: StudyFile) -> tuple[Base | None, ScenarioPlaces | None]:
         try:
             data, folder = tables(
                 file.scenario, self.path.parent.absolute()
@@ -199,7 +199,7 @@ class _Reading:
             return None, None
         changes = by_path(file.changes)
         stated = places_of(file.changes, "changes")
-        places = Places(self.path, file.scenario, folder, data, changes, stated)
+        places = ScenarioPlaces(self.path, file.scenario, folder, data, changes, stated)
         faults = []
         for change, value in changes.items():
             try:
@@ -229,7 +229,7 @@ class _Cells:
     `errors`: those of the cells, each fault once, with the first cell that has it.
     """
 
-    def __init__(self, base: Base, axes: Sequence[Axis], places: Places) -> None:
+    def __init__(self, base: Base, axes: Sequence[Axis], places: ScenarioPlaces) -> None:
         self.base, self.axes = base, axes
         self.errors: list[InputError] = []
         self._places = places

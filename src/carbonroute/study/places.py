@@ -36,7 +36,7 @@ def in_study(path: Path, faults: Iterable[tuple[str, Fault]]) -> InputError | No
 
 
 @dataclass(frozen=True)
-class Places:
+class ScenarioPlaces:
     """The files of a study's scenarios.
 
     Attributes

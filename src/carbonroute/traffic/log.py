@@ -228,7 +228,7 @@ class Log(Spec):
         """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
         columns_by_key = {f"{place}.time_column": self.time_column}
         for line, table in self._streamed(demand, columns_by_key, piece_bytes):
-            piece = Piece(self.path, table, line)
+            piece = LogPart(self.path, table, line)
             times = self._time_us(piece, demand, dated)
             piece.settle()
             yield times
@@ -260,7 +260,7 @@ class Log(Spec):
         origin = -1 if self.origin is None else demand.origins.index(self.origin)
         workload = -1 if self.workload is None else demand.workloads.index(self.workload)
         for line, table in self._streamed(demand, columns_by_key, piece_bytes):
-            piece = Piece(self.path, table, line)
+            piece = LogPart(self.path, table, line)
             service = piece.numbers(
                 self.service_column, MAX_TIME_MS / MS_PER[self.service_unit or "ms"], gaps=True
             )
@@ -281,7 +281,7 @@ class Log(Spec):
             path, self.path, columns_by_key, piece_bytes, digests=demand.digests, layout=self.layout
         )
 
-    def _time_us(self, piece: Piece, demand: Demand, dated: bool) -> pl.Series:
+    def _time_us(self, piece: LogPart, demand: Demand, dated: bool) -> pl.Series:
         column = piece.table[self.time_column]
         if self.time_unit != "iso":
             return piece.epoch_us(column, self.time_unit, dated, self.layout.first_line)
@@ -308,7 +308,7 @@ def meaning_of(known: Sequence[str], meaning: Mapping[str, str]) -> dict[str, st
 
 
 @dataclass(frozen=True)
-class Piece:
+class LogPart:
     """Rows of a log, and all that is wrong with them."""
 
     file_name: str

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from carbonroute.errors import InputError
 from carbonroute.live.actuators.haproxy import HAProxy, OpenHAProxy, in_steps, weights_of_servers
 from carbonroute.live.actuators.haproxy_agent import HAProxyAgent
-from carbonroute.live.actuators.haproxy_socket import Server, StatsSocket
+from carbonroute.live.actuators.haproxy_socket import HaproxyServer, StatsSocket
 from carbonroute.live.actuators.target import TargetError
 from helpers.programs import free_port, until
 from helpers.targets import REGIONS, context
@@ -87,7 +87,7 @@ def target(folder: Path, **settings: Any) -> OpenHAProxy:
     st.sampled_from([0.0, 0.001, 0.01]),
 )
 def test_weights_are_exact_in_steps_and_within_bounds(values: list[float], most: int, trickle: float) -> None:
-    servers = {region: [Server.parse(name) for name in names] for region, names in SERVERS.items()}
+    servers = {region: [HaproxyServer.parse(name) for name in names] for region, names in SERVERS.items()}
     shares = {region: value / sum(values) for region, value in zip(REGIONS, values, strict=True)}
     parts = in_steps(shares, servers, most, trickle)
     weights = weights_of_servers(parts, servers)
@@ -194,7 +194,7 @@ def test_faults_are_told_all_at_once() -> None:
 
 def test_a_region_without_servers_is_not_written() -> None:
     with pytest.raises(TargetError, match="'ap' has no server"):
-        in_steps({"ap": 1.0}, {"eu": [Server.parse("be/eu")]}, 256, 0.0)
+        in_steps({"ap": 1.0}, {"eu": [HaproxyServer.parse("be/eu")]}, 256, 0.0)
 
 
 def _asked(port: int, name: str) -> str:

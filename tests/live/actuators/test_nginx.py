@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carbonroute.live.actuators.nginx import Nginx, OpenNginx
+from carbonroute.live.actuators.nginx import NginxUpstream, OpenNginx
 from carbonroute.live.http import Answer, FetchError, Request
 from helpers.clocks import FakeClock
 from helpers.targets import NOON, REGIONS, context
@@ -33,7 +33,7 @@ def opened(folder: Path, test: str = "", reload: str = RELOAD, **settings: Any) 
         )
 
     keys = KEYS | {"endpoints": ENDPOINTS, "test": python(test), "reload": python(reload)}
-    return Nginx.spelled(**(keys | settings)).open(context(folder, held))
+    return NginxUpstream.spelled(**(keys | settings)).open(context(folder, held))
 
 
 def clock_of(target: OpenNginx) -> FakeClock:
@@ -100,7 +100,7 @@ def test_no_reload_where_nothing_changes(tmp_path: Path) -> None:
 
 def test_faults_and_the_warning() -> None:
     keys = KEYS | {"answer": "chat.conf", "held": "x", "reload_every": "4min", "endpoints": {"eu": []}}
-    settings = Nginx.spelled(**keys)
+    settings = NginxUpstream.spelled(**keys)
     told = [fault.where for fault in settings.faults(REGIONS)]
     assert told == ["endpoints", "endpoints", "endpoints.eu", "held", "reload_every", "answer"]
     (warning,) = settings.warnings()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from carbonroute.live.actuators.nginx import Nginx, OpenNginx
+from carbonroute.live.actuators.nginx import NginxUpstream, OpenNginx
 from carbonroute.live.actuators.target import TargetContext
 from carbonroute.live.clock import SystemClock
 from carbonroute.live.http import HttpFetcher
@@ -59,7 +59,7 @@ http {{
     )
     command = [str(needs.path_of("nginx")), "-c", str(folder / "nginx.conf")]
     with HttpFetcher() as fetch:
-        settings = Nginx.spelled(
+        settings = NginxUpstream.spelled(
             kind="nginx",
             path="chat.conf",
             answer="answer.conf",

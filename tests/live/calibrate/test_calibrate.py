@@ -18,8 +18,8 @@ from carbonroute.cli.app import run as command
 from carbonroute.engines.queued import run
 from carbonroute.errors import InputError, RunFolderError
 from carbonroute.files.toml import document as toml
-from carbonroute.live.calibrate import Row, calibrate
-from carbonroute.live.calibrate.evidence import Evidence, of_journal
+from carbonroute.live.calibrate import QuantityRow, calibrate
+from carbonroute.live.calibrate.evidence import Measurements, of_journal
 from carbonroute.live.calibrate.rates import count_interval, dispersion, rates
 from carbonroute.live.calibrate.rows import Part
 from carbonroute.live.calibrate.service import service_times
@@ -63,11 +63,11 @@ def journal_of(folder: Path, **changes: Any) -> tuple[Path, Inputs]:
     return folder, inputs
 
 
-def told_rates(evidence: Evidence, inputs: Inputs) -> Part:
+def told_rates(evidence: Measurements, inputs: Inputs) -> Part:
     return rates(evidence, inputs.scenario, inputs.expected_per_s)
 
 
-def told_times(evidence: Evidence, inputs: Inputs) -> Part:
+def told_times(evidence: Measurements, inputs: Inputs) -> Part:
     ids = [workload.id for workload in inputs.scenario.workloads]
     return service_times(evidence, ids, inputs.laws, inputs.capacity)
 
@@ -306,7 +306,7 @@ def live(path: Path, measured: Callable[[int, dict[str, Any]], dict[str, Any] | 
     return path
 
 
-def rows_of(rows: tuple[Row, ...]) -> Iterator[tuple[str, Row]]:
+def rows_of(rows: tuple[QuantityRow, ...]) -> Iterator[tuple[str, QuantityRow]]:
     return ((row.quantity, row) for row in rows)
 
 

@@ -20,7 +20,7 @@ from carbonroute.live.clock import SystemClock
 from carbonroute.live.http import HttpFetcher
 from carbonroute.live.names import Names
 from carbonroute.live.observe import LiveSensor, Observe
-from carbonroute.live.observe.prometheus import ObserveError, Prometheus
+from carbonroute.live.observe.prometheus import ObserveError, PrometheusServer
 from helpers import needs
 from helpers.queued_runs import inputs_of
 
@@ -258,5 +258,5 @@ def test_what_is_not_scraped_any_more_is_not_fresh(address: str, fetch: HttpFetc
 
 def test_a_wrong_query_is_said_to_be_refused(address: str, fetch: HttpFetcher) -> None:
     with pytest.raises(ObserveError, match="the query is refused") as caught:
-        Prometheus(address, fetch).ask("sum by (region (")
+        PrometheusServer(address, fetch).ask("sum by (region (")
     assert caught.value.reached

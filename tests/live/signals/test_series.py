@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from carbonroute.live.signals.provider import Point
-from carbonroute.live.signals.series import Checks, Series
-from carbonroute.live.signals.settings import Limits
+from carbonroute.live.signals.series import Checks, ZoneSeries
+from carbonroute.live.signals.settings import ValueLimits
 from helpers.clocks import START
 
 MINUTE = timedelta(minutes=1)
 MAX_AGE = timedelta(hours=3)
 
 
-def minutely(hours: int) -> Series:
-    series = Series(Checks(Limits(), MAX_AGE, 300.0))
+def minutely(hours: int) -> ZoneSeries:
+    series = ZoneSeries(Checks(ValueLimits(), MAX_AGE, 300.0))
     for minute in range(60 * hours):
         start = START + minute * MINUTE
         series.offer([Point(start, start + MINUTE, 300 + minute / 100)], start)
@@ -58,7 +58,7 @@ def test_a_late_value_fills_a_gap_and_does_not_become_the_latest() -> None:
 
 def test_an_answer_that_is_wrong_throughout_does_not_confirm_itself() -> None:
     hour = timedelta(hours=1)
-    series = Series(Checks(Limits(), MAX_AGE, 300.0))
+    series = ZoneSeries(Checks(ValueLimits(), MAX_AGE, 300.0))
     series.offer([Point(START, START + hour, 310.0)], START)
     wrong = [Point(START + i * hour, START + (i + 1) * hour, 31.0 + i) for i in (1, 2)]
     now = START + 2 * hour

@@ -15,12 +15,12 @@ from carbonroute.analysis.replica_fit.fitting import SEQUENCE_MS, Coefficient, P
 from carbonroute.analysis.replica_fit.forward import (
     COEFFICIENTS,
     QUANTITIES,
-    Server,
+    ReplicaServer,
     load,
     measured,
     served,
 )
-from carbonroute.analysis.replica_fit.quality import HOLDS, Miss, Row, misses, rows
+from carbonroute.analysis.replica_fit.quality import HOLDS, Miss, QualityRow, misses, rows
 from carbonroute.files.text import refused
 from carbonroute.files.toml import document
 from carbonroute.importing.request_log import RequestLog
@@ -68,7 +68,7 @@ class ReplicaFit:
     replicas: int
     coefficients: tuple[Coefficient, ...]
     cache: Cache | None
-    rows: tuple[Row, ...]
+    rows: tuple[QualityRow, ...]
     misses: tuple[Miss, ...]
     notes: tuple[str, ...]
 
@@ -118,7 +118,7 @@ def fit_log(
     llm = validated(
         Llm, {**({} if has_sheets else _guesses(log.until(fitted))), **options}, "options", Path()
     )
-    server = Server(llm_pool(llm, "options", Path()), replicas)
+    server = ReplicaServer(llm_pool(llm, "options", Path()), replicas)
     law = server.pool.law
     scale = {name: getattr(law, name) or SEQUENCE_MS for name in COEFFICIENTS}
     problem = Problem(log, fitted, server, scale)
@@ -191,7 +191,7 @@ def _guesses(log: RequestLog) -> dict[str, Any]:
 def _spelled(
     options: Mapping[str, Any],
     has_sheets: bool,
-    best: Server,
+    best: ReplicaServer,
     coefficients: tuple[Coefficient, ...],
     cache: Cache | None,
 ) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _spelled(
 
 def _notes(
     log: RequestLog,
-    best: Server,
+    best: ReplicaServer,
     coefficients: tuple[Coefficient, ...],
     cache: Cache | None,
     has_sheets: bool,

@@ -10,7 +10,13 @@ from types import MappingProxyType
 import numpy as np
 
 from carbonroute import rng
-from carbonroute.analysis.replica_fit.forward import COEFFICIENTS, Server, Times, measured, served_apart
+from carbonroute.analysis.replica_fit.forward import (
+    COEFFICIENTS,
+    ReplicaServer,
+    RequestTimes,
+    measured,
+    served_apart,
+)
 from carbonroute.arrays import Array, Integers
 from carbonroute.importing.request_log import RequestLog
 from carbonroute.intervals import CONFIDENCE
@@ -87,7 +93,7 @@ class Problem:
 
     log: RequestLog
     fitted: int
-    server: Server
+    server: ReplicaServer
     scale: Mapping[str, float]
 
     @property
@@ -110,7 +116,7 @@ class Problem:
         return float(np.median(known)) if len(known) else float(self.server.pool.law.step_ms(1, 0, 1))
 
     @cached_property
-    def measured(self) -> Times:
+    def measured(self) -> RequestTimes:
         """The times of the fitted requests, shape (F,)."""
         return measured(self.log).part(slice(self.fitted))
 
@@ -156,7 +162,7 @@ class Problem:
     def blocks(self) -> Integers:
         """Group of consecutive requests that each residual is of, shape (3 · F,)."""
         groups = max(2, min(max(BLOCKS, self.fitted // BLOCK), self.fitted // 5))
-        return np.tile(np.arange(self.fitted) * groups // self.fitted, len(fields(Times)))
+        return np.tile(np.arange(self.fitted) * groups // self.fitted, len(fields(RequestTimes)))
 
 
 def _log_ratios(model: Array, truth: Array) -> Array:

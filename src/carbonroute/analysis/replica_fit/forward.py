@@ -28,7 +28,7 @@ _UNLIMITED = 2**40
 
 
 @dataclass(frozen=True)
-class Times:
+class RequestTimes:
     """What N requests took, ms, shape (N,) each; NaN where it is not known.
 
     Attributes
@@ -46,7 +46,7 @@ class Times:
     e2e_ms: Array
 
     @classmethod
-    def of(cls, first_ms: Array, last_ms: Array, output: Integers) -> Times:
+    def of(cls, first_ms: Array, last_ms: Array, output: Integers) -> RequestTimes:
         """Return them by the first and the last token, and the number of tokens; shape (N,) each."""
         further = np.where(output > 1, output - 1.0, np.nan)
         return cls(first_ms, (last_ms - first_ms) / further, last_ms)
@@ -56,9 +56,9 @@ class Times:
         """All three, shape (3, N)."""
         return np.stack([getattr(self, field.name) for field in fields(self)])
 
-    def part(self, rows: slice) -> Times:
+    def part(self, rows: slice) -> RequestTimes:
         """Return those of some requests."""
-        return Times(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return RequestTimes(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 #: The times of a request, as messages have them.
@@ -68,7 +68,7 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Server:
+class ReplicaServer:
     """What served a log: replicas of a pool, whose law is the one to begin with.
 
     `pool`: with the law of data sheets, or another one to begin with.
@@ -77,12 +77,12 @@ class Server:
     pool: LlmPool
     replicas: int = 1
 
-    def scaled(self, scale_ms: Mapping[str, float]) -> Server:
+    def scaled(self, scale_ms: Mapping[str, float]) -> ReplicaServer:
         """Return a server with some of the `COEFFICIENTS`, ms."""
         law = self.pool.law
         return replace(self, pool=replace(self.pool, law=scaled_law(law, scale_ms)))
 
-    def caching(self, tokens: int) -> Server:
+    def caching(self, tokens: int) -> ReplicaServer:
         """Return a server whose cache holds some tokens."""
         return replace(self, pool=replace(self.pool, kv_blocks=tokens // self.pool.block_tokens))
 
@@ -98,12 +98,12 @@ def scaled_law(law: StepLaw, values: Mapping[str, float]) -> StepLaw:
     return replace(law, **values, **followers)
 
 
-def served(server: Server, log: RequestLog) -> Times:
+def served(server: ReplicaServer, log: RequestLog) -> RequestTimes:
     """Return the times of a log's requests as the model has them; NaN where the cache can never hold one."""
     return served_apart(server, [log])[0]
 
 
-def served_apart(server: Server, logs: Sequence[RequestLog]) -> list[Times]:
+def served_apart(server: ReplicaServer, logs: Sequence[RequestLog]) -> list[RequestTimes]:
     """Return the times of the requests of several logs, as of `served`; each has a server of its own."""
     from carbonroute.engines.queued.replicas import ReplicaSystem
 
@@ -117,14 +117,14 @@ def served_apart(server: Server, logs: Sequence[RequestLog]) -> list[Times]:
     system.send(columns[0], np.repeat(np.arange(count), lengths), *columns[1:])
     system.advance(np.inf)
     settled = system.settle(sum(lengths))
-    times = Times.of(settled.first_ms, settled.wait_ms + settled.service_ms, columns[2])
+    times = RequestTimes.of(settled.first_ms, settled.wait_ms + settled.service_ms, columns[2])
     ends = np.cumsum(lengths).tolist()
     return [times.part(slice(end - length, end)) for end, length in zip(ends, lengths, strict=True)]
 
 
-def measured(log: RequestLog) -> Times:
+def measured(log: RequestLog) -> RequestTimes:
     """Return the times of a log's requests."""
-    return Times.of(log.first_ms, log.last_ms, log.output)
+    return RequestTimes.of(log.first_ms, log.last_ms, log.output)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Load:
     preemptions: Integers
 
 
-def load(server: Server, log: RequestLog, e2e_ms: Array) -> Load:
+def load(server: ReplicaServer, log: RequestLog, e2e_ms: Array) -> Load:
     """Return the load that each request of a log meets in the model.
 
     `server`, `log`: as of `served`.

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonroute.analysis.replica_fit.forward import QUANTITIES, Load, Times
+from carbonroute.analysis.replica_fit.forward import QUANTITIES, Load, RequestTimes
 from carbonroute.arrays import Array
 from carbonroute.importing.request_log import RequestLog
 
@@ -27,7 +27,7 @@ _LEAST = 10
 
 
 @dataclass(frozen=True)
-class Row:
+class QualityRow:
     """A statistic of a quantity over some requests.
 
     `quantity`, `statistic`: such as ``"ttft_ms"`` and ``"P95"``.
@@ -46,16 +46,16 @@ class Row:
         return self.model / self.measured - 1
 
 
-def rows(part: str, truth: Times, model: Times) -> Iterator[Row]:
+def rows(part: str, truth: RequestTimes, model: RequestTimes) -> Iterator[QualityRow]:
     """Yield the statistics of all times that both know; those of N requests, shape (N,) each."""
     for quantity in QUANTITIES:
         measured, found = _both(quantity, truth, model)
         for statistic, of in STATISTICS.items():
             if len(measured) and of(measured) > 0:
-                yield Row(part, quantity, statistic, of(measured), of(found))
+                yield QualityRow(part, quantity, statistic, of(measured), of(found))
 
 
-def _both(quantity: str, truth: Times, model: Times) -> tuple[Array, Array]:
+def _both(quantity: str, truth: RequestTimes, model: RequestTimes) -> tuple[Array, Array]:
     measured, found = getattr(truth, quantity), getattr(model, quantity)
     known = np.isfinite(measured) & np.isfinite(found)
     return measured[known], found[known]
@@ -100,7 +100,9 @@ def groups(log: RequestLog, load: Load) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def misses(log: RequestLog, load: Load, truth: Times, model: Times, holds: float = HOLDS) -> tuple[Miss, ...]:
+def misses(
+    log: RequestLog, load: Load, truth: RequestTimes, model: RequestTimes, holds: float = HOLDS
+) -> tuple[Miss, ...]:
     """Return the groups whose mean times the model misses by more than a part, the worst first."""
     found = []
     for group, inside in groups(log, load).items():

@@ -16,7 +16,7 @@ from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
 from carbonroute.engines.routing import Dispatcher
-from carbonroute.engines.samples import Tally, Times, latencies_ms
+from carbonroute.engines.samples import Tally, TimesByWorkload, latencies_ms
 from carbonroute.outcome import Outcome
 from carbonroute.policies.base import Regions
 from carbonroute.traffic import Requests
@@ -66,7 +66,7 @@ class Ledger:
         self._site, self._last_hour, self._warmup_s = site, len(carbon_g_per_kwh) - 1, warmup_s
         self._open: deque[Open] = deque()
         self._tally = Tally(dispatcher, site, carbon_g_per_kwh, kept=kept)
-        self.wait = Times(len(site.slo_ms), kept=kept)
+        self.wait = TimesByWorkload(len(site.slo_ms), kept=kept)
         self.tokens = TokenLedger(site, kept=kept) if site.capacity.replicas else None
         self._sums = np.zeros((3, len(self._tally.requests)))
         self.left_out = 0

@@ -10,7 +10,7 @@ from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.site import Site
 from carbonroute.engines.queued.meter import TOKEN_COLUMNS, Meter
-from carbonroute.engines.samples import Times
+from carbonroute.engines.samples import TimesByWorkload
 from carbonroute.outcome import Serving
 
 #: Sums by origin × workload × region, in the order of the fields of `Serving`.
@@ -71,7 +71,7 @@ class TokenLedger:
 
     def __init__(self, site: Site, *, kept: bool) -> None:
         self._site, workloads = site, len(site.slo_ms)
-        self._ttft, self._tpot = Times(workloads, kept=kept), Times(workloads, kept=kept)
+        self._ttft, self._tpot = TimesByWorkload(workloads, kept=kept), TimesByWorkload(workloads, kept=kept)
         self._sums = np.zeros((len(_SUMS), int(np.prod(site.shape))))
 
     def add(self, times: TokenTimes, group: Index, limits: Index) -> Mask:

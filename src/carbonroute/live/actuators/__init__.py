@@ -21,7 +21,7 @@ _REGISTER = (
     "haproxy:HAProxy",
     "haproxy_agent:HAProxyAgent",
     "httproute:HttpRoute",
-    "nginx:Nginx",
+    "nginx:NginxUpstream",
     "gauge:Gauge",
     "exec:Exec",
 )

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from carbonroute.errors import Fault
-from carbonroute.live.actuators.haproxy_socket import MAX_WEIGHT, Held, Server, Servers, StatsSocket
+from carbonroute.live.actuators.haproxy_socket import MAX_WEIGHT, HaproxyServer, Held, Servers, StatsSocket
 from carbonroute.live.actuators.rounding import divided, largest_remainder
 from carbonroute.live.actuators.target import (
     OpenTarget,
@@ -73,7 +73,7 @@ class OpenHAProxy(OpenTarget):
         super().__init__(context, settings.timeout_s, settings.trickle)
         self._servers = settings.servers
         self._socket = StatsSocket(context.folder / settings.socket, settings.timeout_s)
-        self._before: dict[Server, int] = {}
+        self._before: dict[HaproxyServer, int] = {}
 
     def _rounded(self, shares: Mapping[str, float]) -> Mapping[str, float]:
         return in_steps(shares, self._servers, MAX_WEIGHT, self.trickle)
@@ -102,14 +102,14 @@ class OpenHAProxy(OpenTarget):
         reason = f": {', '.join(idle)} in maintenance or drain" if idle else ""
         return f"{super()._mismatch()}{reason}"
 
-    def _set(self, weights: Mapping[Server, int]) -> None:
+    def _set(self, weights: Mapping[HaproxyServer, int]) -> None:
         """Set weights that differ from those held; first those that rise, so that they are never all 0."""
         held = {server: state.weight for server, state in self._held().items()}
         changed = [server for server, weight in weights.items() if held[server] != weight]
         for server in sorted(changed, key=lambda one: held[one] - weights[one]):
             self._socket.refuse_words(f"set server {server.text} weight {weights[server]}")
 
-    def _held(self) -> dict[Server, Held]:
+    def _held(self) -> dict[HaproxyServer, Held]:
         """Return the state of all servers."""
         known = self._socket.servers(backend_of(self._servers))
         ours = [server for servers in self._servers.values() for server in servers]
@@ -119,13 +119,13 @@ class OpenHAProxy(OpenTarget):
         return {server: known[server] for server in ours}
 
 
-def backend_of(servers: Mapping[str, Sequence[Server]]) -> str:
+def backend_of(servers: Mapping[str, Sequence[HaproxyServer]]) -> str:
     """Return the name of the backend that the servers are of."""
     return next((server.backend for listed in servers.values() for server in listed), "")
 
 
 def server_faults(
-    servers: Mapping[str, Sequence[Server]], regions: Sequence[str], served: Sequence[str] | None
+    servers: Mapping[str, Sequence[HaproxyServer]], regions: Sequence[str], served: Sequence[str] | None
 ) -> Iterator[Fault]:
     """Yield the faults of a table of servers by region."""
     yield from endpoint_faults("servers", servers, regions, served)
@@ -135,7 +135,7 @@ def server_faults(
 
 
 def in_steps(
-    shares: Mapping[str, float], servers: Mapping[str, Sequence[Server]], most: int, trickle: float
+    shares: Mapping[str, float], servers: Mapping[str, Sequence[HaproxyServer]], most: int, trickle: float
 ) -> dict[str, int]:
     """Return whole numbers by region, as large as its servers' highest weight `most` allows.
 
@@ -152,10 +152,10 @@ def in_steps(
 
 
 def weights_of_servers(
-    parts: Mapping[str, float], servers: Mapping[str, Sequence[Server]]
-) -> dict[Server, int]:
+    parts: Mapping[str, float], servers: Mapping[str, Sequence[HaproxyServer]]
+) -> dict[HaproxyServer, int]:
     """Return the weight of each server: its region's, divided evenly; 0 where the region is left out."""
-    weights: dict[Server, int] = {}
+    weights: dict[HaproxyServer, int] = {}
     for region, listed in servers.items():
         even = largest_remainder({server.text: 1.0 for server in listed}, int(parts.get(region, 0)))
         weights |= {server: even[server.text] for server in listed}

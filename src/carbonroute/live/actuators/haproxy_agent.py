@@ -15,7 +15,7 @@ from pydantic import Field
 from carbonroute.errors import Fault, InputError
 from carbonroute.live.actuators.addresses import Address
 from carbonroute.live.actuators.haproxy import backend_of, in_steps, server_faults, weights_of_servers
-from carbonroute.live.actuators.haproxy_socket import Server, Servers, StatsSocket
+from carbonroute.live.actuators.haproxy_socket import HaproxyServer, Servers, StatsSocket
 from carbonroute.live.actuators.target import OpenTarget, Target, TargetContext, TargetError
 
 #: Highest percentage of a server's own weight.
@@ -95,7 +95,7 @@ class _Answers(socketserver.ThreadingTCPServer):
         self._told: dict[str, int] = {}
         if ":" in listen.host:
             self.address_family = AF_INET6
-        super().__init__((listen.host, listen.port), _Question)
+        super().__init__((listen.host, listen.port), _AgentConnection)
 
     def weight_for(self, name: str) -> int | None:
         """Return the percentage to answer; None before there is one, and for servers that are not known."""
@@ -121,7 +121,7 @@ class _Answers(socketserver.ThreadingTCPServer):
             return dict(self._told)
 
 
-class _Question(socketserver.StreamRequestHandler):
+class _AgentConnection(socketserver.StreamRequestHandler):
     timeout = _PATIENCE_S
     server: _Answers
 
@@ -186,8 +186,8 @@ class OpenHAProxyAgent(OpenTarget):
             region: float(sum(held[server] for server in listed)) for region, listed in self._servers.items()
         }
 
-    def _told(self) -> dict[Server, int]:
-        return {Server.parse(name): weight for name, weight in self._answers.told().items()}
+    def _told(self) -> dict[HaproxyServer, int]:
+        return {HaproxyServer.parse(name): weight for name, weight in self._answers.told().items()}
 
-    def _held(self, stats: StatsSocket) -> dict[Server, int]:
+    def _held(self, stats: StatsSocket) -> dict[HaproxyServer, int]:
         return {server: state.traffic for server, state in stats.servers(backend_of(self._servers)).items()}

@@ -25,7 +25,7 @@ _SERVER = re.compile(rf"({_NAME})/({_NAME})", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Server(Spelled):
+class HaproxyServer(Spelled):
     """A server of HAProxy's, as ``"backend/server"``."""
 
     backend: str = ""
@@ -44,7 +44,7 @@ class Server(Spelled):
 
 
 #: Servers as a live file lists them.
-Servers: TypeAlias = Annotated[tuple[Server, ...], Field(strict=False)]
+Servers: TypeAlias = Annotated[tuple[HaproxyServer, ...], Field(strict=False)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class StatsSocket:
         if words:
             raise TargetError("rejected", f"HAProxy, asked to {command}: {shortened(words.splitlines()[0])}")
 
-    def servers(self, backend: str) -> dict[Server, Held]:
+    def servers(self, backend: str) -> dict[HaproxyServer, Held]:
         """Return the states of a backend's servers.
 
         Raises TargetError if there is no such backend, or the answer is of another form; OSError if there is
@@ -117,7 +117,7 @@ class StatsSocket:
         try:
             for line in lines[2:]:
                 row = dict(zip(header, line.split(), strict=False))
-                server = Server.parse(f"{row['be_name']}/{row['srv_name']}")
+                server = HaproxyServer.parse(f"{row['be_name']}/{row['srv_name']}")
                 states[server] = Held(int(row["srv_uweight"]), int(row["srv_admin_state"]) != 0)
         except (KeyError, ValueError) as error:
             problem = "HAProxy's answer to 'show servers state' has another form"

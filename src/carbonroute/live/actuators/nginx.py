@@ -35,7 +35,7 @@ _HELD = re.compile(r"carbonroute((?: [^\s=]+=\d+)+) v=([0-9a-f]{16})", re.ASCII)
 Command = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
-class Nginx(Target):
+class NginxUpstream(Target):
     """nginx's upstream, from an included file.
 
     Every change is a reload, and a reload resets requests with a body on connections that are kept alive: 22
@@ -112,7 +112,7 @@ class Nginx(Target):
 class OpenNginx(OpenTarget):
     """nginx in use."""
 
-    def __init__(self, settings: Nginx, context: TargetContext) -> None:
+    def __init__(self, settings: NginxUpstream, context: TargetContext) -> None:
         super().__init__(context, settings.timeout_s)
         self._settings = settings
         self._paths = context.folder / settings.path, context.folder / settings.answer

@@ -7,6 +7,6 @@ its `Evidence`.
 from __future__ import annotations
 
 from carbonroute.live.calibrate.calibration import Calibration, calibrate
-from carbonroute.live.calibrate.rows import Row
+from carbonroute.live.calibrate.rows import QuantityRow
 
-__all__ = ["Calibration", "Row", "calibrate"]
+__all__ = ["Calibration", "QuantityRow", "calibrate"]

@@ -10,14 +10,14 @@ from typing import Any
 from carbonroute.control.chain import journals
 from carbonroute.errors import Fault, InputError
 from carbonroute.live.calibrate.energies import energies
-from carbonroute.live.calibrate.evidence import Evidence, of_journal
+from carbonroute.live.calibrate.evidence import Measurements, of_journal
 from carbonroute.live.calibrate.rates import rates
-from carbonroute.live.calibrate.rows import Row
+from carbonroute.live.calibrate.rows import QuantityRow
 from carbonroute.live.calibrate.service import service_times
 from carbonroute.scenario import Inputs
 from carbonroute.scenario.rewriting import Rewriting
 
-Read = Callable[[Path, Inputs], Evidence]
+Read = Callable[[Path, Inputs], Measurements]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Calibration:
     """
 
     evidence: str
-    rows: tuple[Row, ...]
+    rows: tuple[QuantityRow, ...]
     changes: dict[str, Any]
     notes: tuple[str, ...]
     text: str

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from carbonroute.live.calibrate.evidence import Evidence
-from carbonroute.live.calibrate.rows import Part, Row
+from carbonroute.live.calibrate.evidence import Measurements
+from carbonroute.live.calibrate.rows import Part, QuantityRow
 from carbonroute.live.observe.energy import MarginalEnergy, marginal_energy
 from carbonroute.live.regression import Estimate
 from carbonroute.scenario import Scenario
 
 
-def energies(evidence: Evidence, scenario: Scenario) -> Part:
+def energies(evidence: Measurements, scenario: Scenario) -> Part:
     """Return marginal energies per request by region, and the energies to set."""
     passed_s, requests, energy_j = evidence.energy
     if not np.isfinite(energy_j).any():
         return Part(notes=("energies: the journal has no measured energy",))
-    rows: list[Row] = []
+    rows: list[QuantityRow] = []
     notes: list[str] = []
     known: dict[int, list[tuple[float, Estimate]]] = {}
     for region, name in enumerate(one.name for one in scenario.regions):
@@ -28,12 +28,12 @@ def energies(evidence: Evidence, scenario: Scenario) -> Part:
             notes.append(f"energies: {name}: {fit.unknown}")
             continue
         factor = scenario.regions[region].hardware_factor
-        rows.append(Row(f"idle power, {name}", "W", math.nan, fit.idle_w.value, fit.idle_w.interval))
+        rows.append(QuantityRow(f"idle power, {name}", "W", math.nan, fit.idle_w.value, fit.idle_w.interval))
         for place, one in enumerate(each):
             workload = scenario.workloads[place]
             stated = math.nan if workload.energy_j is None else workload.energy_j * factor
             title = f"energy of one more request, {workload.id}, {name}"
-            rows.append(Row(title, "J", stated, one.value, one.interval, f"{fit.windows} windows"))
+            rows.append(QuantityRow(title, "J", stated, one.value, one.interval, f"{fit.windows} windows"))
             if one.known:
                 known.setdefault(place, []).append((factor, one))
     changes: dict[str, Any] = {}

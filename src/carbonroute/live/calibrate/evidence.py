@@ -25,7 +25,7 @@ _LEAST_WINDOWS = 2
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Measurements:
     """Measurements over K windows of time. O origins, W workloads, R regions, P pools.
 
     Attributes
@@ -85,7 +85,7 @@ class _Window(NamedTuple):
         return float(self.reading.passed_s[0])
 
 
-def of_journal(path: Path, inputs: Inputs) -> Evidence:
+def of_journal(path: Path, inputs: Inputs) -> Measurements:
     """Return the measurements of a journal of decisions, of a simulation or of live control.
 
     `path`: folder of one journal, or one that holds a single journal.
@@ -126,7 +126,7 @@ def _weights(record: DecisionRecord) -> Array:
 
 def _evidence(
     name: str, rows: Sequence[_Window], shape: tuple[int, int, int], capacity: Capacity, horizon: Horizon
-) -> Evidence:
+) -> Measurements:
     """Return the measurements of some windows; the shape is that of origins, workloads and regions."""
     origins, workloads, regions = shape
     column = {
@@ -149,7 +149,7 @@ def _evidence(
         "not all requests were counted": int((~counted).sum()),
         "a pool took no requests": int((~column["available"]).any(axis=1).sum()),
     }
-    return Evidence(
+    return Measurements(
         name=name,
         passed_s=column["passed_s"],
         hour=_hours(rows, horizon),

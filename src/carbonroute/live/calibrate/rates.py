@@ -17,8 +17,8 @@ import numpy as np
 
 from carbonroute.arrays import Array
 from carbonroute.intervals import CONFIDENCE, Interval, clopper_pearson
-from carbonroute.live.calibrate.evidence import Evidence
-from carbonroute.live.calibrate.rows import Part, Row
+from carbonroute.live.calibrate.evidence import Measurements
+from carbonroute.live.calibrate.rows import Part, QuantityRow
 from carbonroute.scenario import Scenario
 from carbonroute.traffic import Traffic
 from carbonroute.units import S_PER_HOUR
@@ -30,7 +30,7 @@ _LEAST_WINDOWS = 8
 _FAR = 4.0
 
 
-def rates(evidence: Evidence, scenario: Scenario, expected_per_s: Array) -> Part:
+def rates(evidence: Measurements, scenario: Scenario, expected_per_s: Array) -> Part:
     """Return the rates, and the total and shares that reproduce them.
 
     Expected are requests of each hour, origin and workload of a scenario.
@@ -88,11 +88,11 @@ def count_interval(count: float, phi: float) -> Interval:
     return low, float(gammaincinv(count / phi + 1, 1 - tail)) * phi
 
 
-def _rate(quantity: str, counts: Array, expected: Array, hours: float) -> Row:
+def _rate(quantity: str, counts: Array, expected: Array, hours: float) -> QuantityRow:
     phi, count = dispersion(counts, expected), float(counts.sum())
     low, high = count_interval(count, phi)
     note = f"{count:,.0f} requests; dispersion {phi:.2f}"
-    return Row(
+    return QuantityRow(
         quantity, "1/h", float(expected.sum()) / hours, count / hours, (low / hours, high / hours), note
     )
 
@@ -111,7 +111,7 @@ class _Shares:
     """Shares of origins and workloads, as rows and as changes."""
 
     def __init__(self, requests: Array, expected: Array, scenario: Scenario) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[QuantityRow] = []
         self.changes: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
         if scenario.traffic.rate_key is None:
@@ -149,7 +149,7 @@ class _Shares:
         new = _rounded(new / new.sum()) if new.sum() > 0 else stated
         for place, (name, _) in enumerate(members):
             self.rows.append(
-                Row(
+                QuantityRow(
                     f"share of {kind.removesuffix('s')} {name}",
                     "",
                     float(fitted[place]),

@@ -10,7 +10,7 @@ from carbonroute.intervals import Interval
 
 
 @dataclass(frozen=True)
-class Row:
+class QuantityRow:
     """One quantity.
 
     Attributes
@@ -59,6 +59,6 @@ class Part:
     `notes`: what it goes by, and what the data do not tell, in sentences.
     """
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[QuantityRow, ...] = ()
     changes: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()

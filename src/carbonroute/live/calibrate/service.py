@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.live.calibrate.evidence import Evidence
-from carbonroute.live.calibrate.rows import Part, Row
+from carbonroute.live.calibrate.evidence import Measurements
+from carbonroute.live.calibrate.rows import Part, QuantityRow
 from carbonroute.live.regression import Estimate, least_squares
 from carbonroute.scenario import Capacity
 from carbonroute.units import MS_PER
@@ -33,7 +33,7 @@ _NARROW = 0.2
 
 
 def service_times(
-    evidence: Evidence, workloads: Sequence[str], laws: Sequence[ServiceLaw], capacity: Capacity
+    evidence: Measurements, workloads: Sequence[str], laws: Sequence[ServiceLaw], capacity: Capacity
 ) -> Part:
     """Return the mean service time of each workload, by its id, beside its law."""
     stated_ms = np.array([law.average() for law in laws])
@@ -64,7 +64,7 @@ def service_times(
             )
     seen = [f"{count:,.0f} requests" for count in served.tolist()]
     rows = [
-        Row(f"mean service time, {name}", "ms", mean_ms, one.value, one.interval, note)
+        QuantityRow(f"mean service time, {name}", "ms", mean_ms, one.value, one.interval, note)
         for name, mean_ms, one, note in zip(workloads, stated_ms.tolist(), estimates, seen, strict=True)
     ]
     changes, more = _changes(estimates, laws, workloads)
@@ -81,7 +81,7 @@ def _scaled(factor: Estimate, mean_ms: float) -> Estimate:
 
 
 def _batches(
-    evidence: Evidence, capacity: Capacity, laws: Sequence[ServiceLaw], usable: Mask
+    evidence: Measurements, capacity: Capacity, laws: Sequence[ServiceLaw], usable: Mask
 ) -> tuple[Array, Array, Array]:
     """Return requests served, (J, W), and busy time at speed 1, s, (J,), of batches of pools; sums, (W,)."""
     stated_ms = np.array([law.average() for law in laws])

@@ -11,9 +11,9 @@ import numpy as np
 
 from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.decisions import MeasuredFacts
-from carbonroute.live.observe.placing import Axis, placed, split_cells
+from carbonroute.live.observe.placing import LabelAxis, placed, split_cells
 from carbonroute.live.observe.preset import Quantity
-from carbonroute.live.observe.prometheus import ObserveError, Prometheus, Vector
+from carbonroute.live.observe.prometheus import ObserveError, PrometheusServer, Vector
 
 #: Axes of each quantity's answers; of all others, the region alone.
 _AXES: Mapping[Quantity, str] = MappingProxyType(
@@ -55,7 +55,7 @@ class Answers:
     reached: bool = True
 
 
-def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
+def ask_all(server: PrometheusServer, queries: Mapping[Quantity, str]) -> Answers:
     """Ask all queries, for one moment: when the server answered the first, by its own clock.
 
     Where it cannot be reached, no further ones are sent, and all is unknown.
@@ -83,11 +83,11 @@ def ask_all(server: Prometheus, queries: Mapping[Quantity, str]) -> Answers:
 class Axes:
     """Origins, workloads and regions, by the labels of the series."""
 
-    origins: Axis
-    workloads: Axis
-    regions: Axis
+    origins: LabelAxis
+    workloads: LabelAxis
+    regions: LabelAxis
 
-    def of(self, name: Quantity) -> Sequence[Axis]:
+    def of(self, name: Quantity) -> Sequence[LabelAxis]:
         """Return the axes of a quantity's answers."""
         by_letter = {"O": self.origins, "W": self.workloads, "R": self.regions}
         return [by_letter[letter] for letter in _AXES.get(name, "R")]

@@ -17,7 +17,7 @@ _MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
-class Axis:
+class LabelAxis:
     """One axis of an array: the label that series name it by, and the label's values in order.
 
     `label`: none where series have none: they are of all members together, and the axis has one member.
@@ -30,9 +30,9 @@ class Axis:
     def __len__(self) -> int:
         return len(self.values) if self.label else 1
 
-    def whole(self) -> Axis:
+    def whole(self) -> LabelAxis:
         """Return the axis of series that do not tell its members apart."""
-        return Axis(None, self.values)
+        return LabelAxis(None, self.values)
 
     def place(self, labels: Mapping[str, str]) -> int | None:
         """Return the place of a series; None where its label has another value."""
@@ -68,7 +68,7 @@ class Placed:
         return ", ".join(named) + (f" and {more} more" if more else "")
 
 
-def placed(samples: Sequence[Sample], axes: Sequence[Axis]) -> Placed:
+def placed(samples: Sequence[Sample], axes: Sequence[LabelAxis]) -> Placed:
     """Return the values of series by axes; those that no quantity here can have are left out."""
     shape = [len(axis) for axis in axes]
     result = Placed(np.full(shape, np.nan), np.zeros(shape, dtype=bool))

@@ -152,7 +152,7 @@ def _numbers(pair: list[Any]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Prometheus:
+class PrometheusServer:
     """A server that is asked.
 
     `timeout_s`: for each, s.

@@ -18,9 +18,9 @@ from carbonroute.live.http import Fetcher
 from carbonroute.live.names import Names
 from carbonroute.live.observe.energy import EnergyLog
 from carbonroute.live.observe.measured import Answers, Axes, Measured, ask_all, measured
-from carbonroute.live.observe.placing import Axis
+from carbonroute.live.observe.placing import LabelAxis
 from carbonroute.live.observe.preset import Quantity
-from carbonroute.live.observe.prometheus import Prometheus
+from carbonroute.live.observe.prometheus import PrometheusServer
 from carbonroute.live.observe.settings import Observe
 from carbonroute.live.secrets import hidden
 from carbonroute.units import MS_PER
@@ -80,13 +80,13 @@ class LiveSensor:
         self._settings, self._site, self._traffic, self._clock = settings, site, traffic, clock
         self._names = names
         headers = {"authorization": f"Bearer {settings.token_env.secret()}"} if settings.token_env else {}
-        self._server = Prometheus(settings.prometheus, fetch, settings.timeout.seconds, headers)
+        self._server = PrometheusServer(settings.prometheus, fetch, settings.timeout.seconds, headers)
         scope = settings.scope(0.0, names.origins, names.regions)
         models = settings.workload_values
         self._axes = Axes(
-            Axis(scope.origin_label, scope.origins),
-            Axis(settings.workload_label, [models.get(name, name) for name in names.workloads]),
-            Axis(settings.region_label, scope.regions),
+            LabelAxis(scope.origin_label, scope.origins),
+            LabelAxis(settings.workload_label, [models.get(name, name) for name in names.workloads]),
+            LabelAxis(settings.region_label, scope.regions),
         )
         workload = np.arange(len(names.workloads))
         self._busy_ms = site.capacity.busy_ms(estimates_ms(site, Information()), workload)

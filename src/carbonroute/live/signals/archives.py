@@ -106,7 +106,7 @@ def option_of(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Piece:
+class ArchivePart:
     """History of one zone as a file has it.
 
     `end`: end of the last interval that it has, UTC.
@@ -169,7 +169,7 @@ class Archive(ABC):
         valued = readings.table.filter(readings.table["value"] >= 0)
         return set(valued["time"].drop_nulls())
 
-    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> ArchivePart | None:
         """Return the history of a zone from `start` up to `end`; None if there is none.
 
         Raises NoDataError if there is none either, as `carbonroute.carbon` tells it; FetchError, SecretError,
@@ -179,7 +179,9 @@ class Archive(ABC):
         content = parse_json(content_of(session(self.request(zone, start, end)), name), name)
         return self.clipped(content, name, zone, start, end)
 
-    def clipped(self, content: Any, name: str, zone: str, start: datetime, end: datetime) -> Piece | None:
+    def clipped(
+        self, content: Any, name: str, zone: str, start: datetime, end: datetime
+    ) -> ArchivePart | None:
         """Return an answer without the rows before `start` and from `end` on."""
         rows = _list_at(content, self.rows, name)
         if not rows:
@@ -193,7 +195,7 @@ class Archive(ABC):
         if not kept:
             return None
         last = max(begin for begin in begins if start <= begin < end)
-        return Piece(_dumped(_with_list(content, self.rows, kept)), min(last + self.step, end))
+        return ArchivePart(_dumped(_with_list(content, self.rows, kept)), min(last + self.step, end))
 
     def _begin(self, row: Any, name: str) -> datetime:
         """Return the start of a row's interval."""
@@ -324,7 +326,7 @@ class EiaArchive(Archive):
         """Return the request of a range from a row on."""
         return fuel_mix_request(self._base_url, zone, start, end, offset)
 
-    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> ArchivePart | None:
         """Return the history of a zone; pages are joined, since an hour may stand in two."""
         name = f"{zone}, {utc(start)} to {utc(end)}"
         content: Any = None
@@ -343,7 +345,9 @@ class EiaArchive(Archive):
         table, _ = generation_of(content, name)
         self._fuels |= dict.fromkeys(set(table.columns) - {"period", "respondent"})
 
-    def clipped(self, content: Any, name: str, zone: str, start: datetime, end: datetime) -> Piece | None:
+    def clipped(
+        self, content: Any, name: str, zone: str, start: datetime, end: datetime
+    ) -> ArchivePart | None:
         """Return an answer's hours; of another respondent there are none."""
         respondents = (row.get("respondent") for row in _list_at(content, self.rows, name))
         _require_only(zone, respondents, name, "respondent", "check the respondent's name")
@@ -384,7 +388,7 @@ class EntsoeArchive(Archive):
         """Return the request of a range."""
         return generation_request(self._base_url, zone, start, end)
 
-    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> ArchivePart | None:
         """Return the document of a zone."""
         name = f"{zone}, {utc(start)} to {utc(end)}"
         content = content_of(session(self.request(zone, start, end)), name)
@@ -392,7 +396,7 @@ class EntsoeArchive(Archive):
         _require_only(zone, table["zone"], name, "zone", "check the area's EIC code")
         self._types |= dict.fromkeys(sorted(set(table.columns) - {"place", "period", "zone", "minutes"}))
         last: Any = table["period"].max()
-        return Piece(content, min(last + timedelta(minutes=int(table["minutes"][0])), end))
+        return ArchivePart(content, min(last + timedelta(minutes=int(table["minutes"][0])), end))
 
     def begins(self, content: bytes, name: str) -> set[datetime]:
         """Return the starts of the intervals; a longer one stands for those that it holds."""
@@ -458,7 +462,7 @@ class PrometheusArchive(_OfProvider):
         }
         return Request(f"{self.provider.base_url}/api/v1/query_range", params)
 
-    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> Piece | None:
+    def fetched(self, session: Session, zone: str, start: datetime, end: datetime) -> ArchivePart | None:
         """Return the values of a zone as CSV."""
         name = f"{zone}, {utc(start)} to {utc(end)}"
         answer = parse_json(content_of(session(self.request(zone, start, end)), name), name)
@@ -479,7 +483,11 @@ class PrometheusArchive(_OfProvider):
                 lines.append(f"{utc(begin)},{zone},{value!r}")
                 last = max(last, begin + self.step)
         said = (*remarks(answer, "warnings"), *remarks(answer, "infos"))
-        return Piece("\n".join(["time,zone,g_per_kwh", *lines, ""]).encode(), last, said) if lines else None
+        return (
+            ArchivePart("\n".join(["time,zone,g_per_kwh", *lines, ""]).encode(), last, said)
+            if lines
+            else None
+        )
 
     def begins(self, content: bytes, name: str) -> set[datetime]:
         """Return the times of the rows."""

@@ -23,7 +23,7 @@ from carbonroute.live.signals import cache
 from carbonroute.live.signals.calendar import Calendar
 from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext, Session
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
-from carbonroute.live.signals.series import Checks, Outlook, Series
+from carbonroute.live.signals.series import Checks, Outlook, ZoneSeries
 from carbonroute.live.signals.settings import LiveCarbon
 from carbonroute.units import US_PER_MINUTE, US_PER_S
 
@@ -101,7 +101,7 @@ class _Source:
     ):
         self.provider, self.zones = provider, dict(zones)
         self.place, self.labels = place, provider.labels
-        self.series = {zone: Series(each) for zone, each in checks.items()}
+        self.series = {zone: ZoneSeries(each) for zone, each in checks.items()}
         self.outlooks = {zone: Outlook(each) for zone, each in checks.items()}
         self.fresh = timedelta(minutes=provider.fresh.minutes)
         self.is_new = False

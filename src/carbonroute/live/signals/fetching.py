@@ -16,7 +16,7 @@ from carbonroute.files.folder import read_file, write_whole, writing
 from carbonroute.live.clock import Clock
 from carbonroute.live.http import FetchError
 from carbonroute.live.secrets import hidden, without_secrets
-from carbonroute.live.signals.archives import Archive, Kind, Piece
+from carbonroute.live.signals.archives import Archive, ArchivePart, Kind
 from carbonroute.live.signals.provider import ProviderContext, Session, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 
@@ -158,7 +158,7 @@ def fetch_history(
 
 def _piece(
     archive: Archive, session: Session, name: str, asked: tuple[str, datetime, datetime]
-) -> Piece | None:
+) -> ArchivePart | None:
     """Return the history of a zone, or None where the provider has none; refuse what is no history."""
     try:
         return archive.fetched(session, *asked)

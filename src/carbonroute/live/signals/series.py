@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from carbonroute.live.signals.provider import Point
-from carbonroute.live.signals.settings import Limits
+from carbonroute.live.signals.settings import ValueLimits
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 #: How far a server's clock may be ahead of ours.
@@ -34,7 +34,7 @@ class Checks:
         Whether a value of 0 counts as missing.
     """
 
-    limits: Limits
+    limits: ValueLimits
     max_age: timedelta
     reference_g_per_kwh: float | None = None
     zeros_missing: bool = True
@@ -66,7 +66,7 @@ class Checks:
 
 
 @dataclass
-class Series:
+class ZoneSeries:
     """Measured values of a zone.
 
     `points`: believed values by the start of their interval.

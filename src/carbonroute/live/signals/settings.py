@@ -13,7 +13,7 @@ from carbonroute.spec import Spec
 from carbonroute.units import MAX_CARBON_G_PER_KWH
 
 
-class Limits(Spec):
+class ValueLimits(Spec):
     """Which values are believed.
 
     Attributes
@@ -62,7 +62,7 @@ class LiveCarbon(Spec):
     sources: Annotated[tuple[AnyProvider, ...], Field(strict=False, min_length=1)]
     max_age: Duration = Duration.parse("3h")
     yesterday: bool = True
-    limits: Limits = Limits()
+    limits: ValueLimits = ValueLimits()
     allow_mixed_accounting: bool = False
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 

@@ -12,7 +12,7 @@ from carbonroute import rng
 from carbonroute.arrays import Array
 from carbonroute.carbon import GridDice, Profile
 from carbonroute.carbon.correlation import WeatherFactors, weather_factors
-from carbonroute.carbon.grids import Statistics, fitted
+from carbonroute.carbon.grids import GridStatistics, fitted
 from carbonroute.catalogue import correlations, zones
 from carbonroute.catalogue.zones import LEAST_CORRELATION
 from carbonroute.units import HOURS_PER_DAY
@@ -91,10 +91,12 @@ def correlated_grids() -> tuple[tuple[str, ...], WeatherFactors]:
     return names, weather_factors(stated, fitted(stated), r, LEAST_CORRELATION, alone)
 
 
-def catalogue_statistics(names: Sequence[str]) -> Statistics:
+def catalogue_statistics(names: Sequence[str]) -> GridStatistics:
     """Return the statistics of zones of the catalogue."""
     profiles = [Profile.spelled(**zones()[name].profile()) for name in names]
     means = np.array([zones()[name].mean_g_per_kwh for name in names])
-    shapes = [field.name for field in fields(Statistics) if field.name != "mean_g_per_kwh"]
+    shapes = [field.name for field in fields(GridStatistics) if field.name != "mean_g_per_kwh"]
     columns = {name: [getattr(profile, name) or 0.0 for profile in profiles] for name in shapes}
-    return Statistics(mean_g_per_kwh=means, **{name: np.array(column) for name, column in columns.items()})
+    return GridStatistics(
+        mean_g_per_kwh=means, **{name: np.array(column) for name, column in columns.items()}
+    )

@@ -14,7 +14,7 @@ from carbonroute.catalogue import gpu as catalogued_gpu
 from carbonroute.control.capacity import Capacity, Replicas
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.files.text import Digests
-from carbonroute.llm import Limits, LlmPool, LoadCurve, PowerLaw, Requests, StepLaw
+from carbonroute.llm import LlmPool, LoadCurve, MeanRequests, PowerLaw, StepLaw, TimeLimits
 from carbonroute.llm.measured import power_table
 from carbonroute.llm.power import sheet_power
 from carbonroute.llm.sheets import ATTAINED, RESERVE_GIB, ModelSheet, kv_cache_tokens, step_law, weights_gib
@@ -293,9 +293,9 @@ def with_replicas(
         served = (capacity.pool == index).any(axis=1)
         share = np.where(served, per_s, 0.0)
         share = share / share.sum() if share.sum() > 0 else served / served.sum()
-        mix = Requests(lengths[0], lengths[1], lengths[2], lengths[3], share)
+        mix = MeanRequests(lengths[0], lengths[1], lengths[2], lengths[3], share)
         curve = LoadCurve.of(pool, mix)
-        own = Limits(*(np.where(served, limit, np.inf) for limit in limits))
+        own = TimeLimits(*(np.where(served, limit, np.inf) for limit in limits))
         replicas[index] = Replicas(pool, curve, curve.most(mix, own), share)
     idle_w, busy_w = capacity.idle_w.copy(), capacity.busy_w.copy()
     for index, one in replicas.items():

@@ -16,8 +16,8 @@ from carbonroute.network import (
     PLAIN_ERROR,
     HalfNormal,
     Jitter,
+    Locations,
     Missing,
-    Places,
     by_continents,
     complete,
     read_matrix,
@@ -134,7 +134,7 @@ def _stated(network: Network, origins: Sequence[str], regions: Sequence[str]) ->
     return np.array(times, dtype=np.float64)  # None becomes NaN
 
 
-def _pairs(flags: Mask, origins: Places, regions: Places) -> tuple[tuple[str, str], ...]:
+def _pairs(flags: Mask, origins: Locations, regions: Locations) -> tuple[tuple[str, str], ...]:
     return tuple((origins.names[o], regions.names[r]) for o, r in np.argwhere(flags))
 
 
@@ -143,7 +143,7 @@ def _listed(pairs: Sequence[tuple[str, str]]) -> str:
     return f"{named}, …" if len(pairs) > _NAMED else named
 
 
-def _refuse_lacking(rtt_ms: Array, origins: Places, regions: Places, shown: str) -> None:
+def _refuse_lacking(rtt_ms: Array, origins: Locations, regions: Locations, shown: str) -> None:
     """Refuse pairs that have no time in either direction."""
     faults = first_faults(
         Fault(
@@ -157,7 +157,7 @@ def _refuse_lacking(rtt_ms: Array, origins: Places, regions: Places, shown: str)
         raise InputError(shown, faults)
 
 
-def _places(members: Sequence[Origin | Region]) -> Places:
+def _places(members: Sequence[Origin | Region]) -> Locations:
     degrees = np.array([(member.latitude, member.longitude) for member in members], dtype=np.float64)
     continents = [member.continent for member in members]
-    return Places([member.name for member in members], degrees, continents)
+    return Locations([member.name for member in members], degrees, continents)
