@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: A signal can arrive on a thread of a library, and then wakes no waiting thread: interval of polling.
-LOOK_UP_S = 1.0
+POLL_S = 1.0
 #: Bytes of the temporary folder's path: a socket's has 103 at most (macOS), and its own names take some 40.
 _MAX_TEMPORARY = 60
 
@@ -85,7 +85,7 @@ def ended_on_failure() -> Iterator[None]:
 def result(future: Future[T]) -> T:
     """Return a future's result; a signal ends the wait for it, whichever thread it arrives on."""
     while not future.done():
-        wait([future], LOOK_UP_S)
+        wait([future], POLL_S)
     return future.result()
 
 

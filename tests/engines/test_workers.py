@@ -107,9 +107,9 @@ def test_processes_come_from_a_server_if_nothing_else_is_asked_for(kind: str, tm
 def test_another_chunk_s_outcome_is_another(tmp_path: Path) -> None:
     """What makes the test above able to fail: parts differ, and so does a sum in another order."""
     chunks = workers.Chunks(inputs_of(tmp_path, "fixed-rate"), kept=False, size=1)
-    parts = [part[0] for chunk in range(4) if (part := chunks.tally(chunk))]
+    parts = [part[0] for chunk in range(4) if (part := chunks.route(chunk))]
     assert len(parts) == 4
-    assert chunks.tally(4) is None
+    assert chunks.route(4) is None
     one, other = (Outcome.merged(order).latency_sum_ms for order in (parts, parts[::-1]))
     assert (one != other).any()
     np.testing.assert_allclose(one, other, rtol=1e-14)
@@ -119,10 +119,10 @@ def test_another_chunk_s_outcome_is_another(tmp_path: Path) -> None:
 def test_chunks_may_be_asked_for_in_any_order(kind: str, tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, kind)
     chunks = workers.Chunks(inputs, kept=False, size=1)
-    back = {chunk: chunks.tally(chunk) for chunk in (2, 0, 1)}
+    back = {chunk: chunks.route(chunk) for chunk in (2, 0, 1)}
     again = workers.Chunks(pickle.loads(pickle.dumps(replace(inputs, forecast=None))), kept=False, size=1)
     for chunk in range(3):
-        part, other = back[chunk], again.tally(chunk)
+        part, other = back[chunk], again.route(chunk)
         assert part is not None
         assert other is not None
         assert_same(part, other)

@@ -23,7 +23,7 @@ from carbonroute.errors import InputError, did_you_mean
 from carbonroute.files import parquet as parquetfile
 from carbonroute.files import strict_json
 from carbonroute.files import text as textfile
-from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.limits import BATCH_BYTES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.streams import stream_table
 from carbonroute.files.tables import read_table
@@ -96,15 +96,15 @@ def test_a_text_that_stands_once_and_counts_many_times_is_refused_in_bounded_mem
         assert peak_mib < PEAK_MIB
 
 
-def test_long_texts_of_a_log_come_in_small_pieces(tmp_path: Path) -> None:
-    """All of them share one text: what is made of a piece is what takes memory."""
+def test_long_texts_of_a_log_come_in_small_batches(tmp_path: Path) -> None:
+    """All of them share one text: what is made of a batch is what takes memory."""
     pl.DataFrame({"a": ["x" * 100_000] * 2000, "b": range(2000)}).write_parquet(tmp_path / "t.parquet")
     rows = 0
-    for line, piece in stream_table(tmp_path / "t.parquet", "t", {"k": "a", "l": "b"}):
+    for line, batch in stream_table(tmp_path / "t.parquet", "t", {"k": "a", "l": "b"}):
         assert line == rows + 2
-        assert piece["b"].to_list() == list(range(rows, rows + len(piece)))
-        assert len(piece) <= PIECE_BYTES // 100_000
-        rows += len(piece)
+        assert batch["b"].to_list() == list(range(rows, rows + len(batch)))
+        assert len(batch) <= BATCH_BYTES // 100_000
+        rows += len(batch)
     assert rows == 2000
 
 
@@ -134,7 +134,7 @@ def test_what_a_column_unpacks_to_is_read_from_its_pages(
         assert "unpacks to" in refusal(partial(file.require, ["n", "t"], 3000 * 52 - 1))
         monkeypatch.setattr(parquetfile, "MAX_GROUP_BYTES", 7999)
         assert "a row group unpacks to 8" in refusal(partial(file.require, ["n"]))
-        assert "write smaller row groups" in refusal(lambda: list(file.pieces(["n"], 10)))
+        assert "write smaller row groups" in refusal(lambda: list(file.batches(["n"], 10)))
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
@@ -276,15 +276,15 @@ def test_more_values_than_memory_are_refused_by_their_number(tmp_path: Path) -> 
         ('{"time": 1, "a": ",", "b": ":"}', None),
     ],
 )
-@pytest.mark.parametrize("piece_bytes", [2**20, 40])
+@pytest.mark.parametrize("batch_bytes", [2**20, 40])
 def test_a_key_that_stands_twice_in_a_line_is_refused(
-    line: str, twice: str | None, piece_bytes: int, tmp_path: Path
+    line: str, twice: str | None, batch_bytes: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text("\n".join(['{"time": 0}', '{"time": 1}', line, '{"time": 2}']), encoding="utf-8")
-    read = partial(stream_table, path, "t", {"k": "time"}, piece_bytes)
+    read = partial(stream_table, path, "t", {"k": "time"}, batch_bytes)
     if twice is None:
-        assert sum(len(piece) for _, piece in read()) == 4
+        assert sum(len(batch) for _, batch in read()) == 4
     else:
         said = refusal(lambda: list(read()))
         assert said == f"t: line 3: the key {twice!r} stands twice; name every key once"
@@ -652,7 +652,7 @@ def test_a_log_in_small_parts_is_described_as_if_it_were_held(
     file = recognised(path, "log.csv")
     whole = file.inspection().as_json()
     monkeypatch.setattr("carbonroute.inspection.ordering.Ordered.__init__.__defaults__", (500,))
-    parts = inspect_log(Replay, file.preview, file.recognition, piece_bytes=20_000).as_json()
+    parts = inspect_log(Replay, file.preview, file.recognition, batch_bytes=20_000).as_json()
     assert parts["facts"] == {
         name: pytest.approx(fact, rel=1e-12) if isinstance(fact, float) else fact
         for name, fact in whole["facts"].items()
@@ -667,7 +667,7 @@ def test_numbers_of_very_many_values_are_counted_by_their_first_digits(
     table = pl.read_csv(path)
     monkeypatch.setattr("carbonroute.inspection.traffic._MOST_DIFFERENT", 5000)
     file = recognised(path, "log.csv")
-    found = inspect_log(Replay, file.preview, file.recognition, piece_bytes=50_000)
+    found = inspect_log(Replay, file.preview, file.recognition, batch_bytes=50_000)
     rows = {row["of"]: row for row in found.table.rows(named=True)}
     for what, name in (("service time", "latency_s"), ("prompt tokens", "input_tokens")):
         values, row = table[name].to_numpy(), rows[what]

@@ -34,27 +34,27 @@ def written(rows: list[list[str]], ends: str) -> bytes:
     return text.getvalue().encode()
 
 
-def streamed(path: Path, columns: list[str], piece_bytes: int) -> pl.DataFrame:
-    """Return all pieces together; their lines follow each other."""
-    pieces, line = [], FIRST_LINE
-    for first_line, piece in stream_table(path, path.name, {c: c for c in columns}, piece_bytes):
+def streamed(path: Path, columns: list[str], batch_bytes: int) -> pl.DataFrame:
+    """Return all batches together; their lines follow each other."""
+    batches, line = [], FIRST_LINE
+    for first_line, batch in stream_table(path, path.name, {c: c for c in columns}, batch_bytes):
         assert first_line == line
-        line += len(piece)
-        pieces.append(piece)
-    return pl.concat(pieces)
+        line += len(batch)
+        batches.append(batch)
+    return pl.concat(batches)
 
 
 @settings(max_examples=examples(100))
 @given(tables, st.sampled_from(["\n", "\r\n"]), st.integers(1, 200), st.integers(0, 3), st.booleans())
-def test_pieces_of_any_size_make_the_whole_table(
-    rows: list[list[str]], ends: str, piece_bytes: int, blank: int, packed: bool
+def test_batches_of_any_size_make_the_whole_table(
+    rows: list[list[str]], ends: str, batch_bytes: int, blank: int, packed: bool
 ) -> None:
     data = b"\xef\xbb\xbf" + written(rows, ends) + ends.encode() * blank
     columns = [f"c{i}" for i in range(len(rows[0]))][::-2]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "t.csv.gz" if packed else "t.csv")
         path.write_bytes(gzip.compress(data) if packed else data)
-        found = streamed(path, columns, piece_bytes)
+        found = streamed(path, columns, batch_bytes)
         assert found.columns == columns[::-1]
         wanted = [[row[int(name[1:])] for name in found.columns] for row in rows]
         assert found.rows() == [tuple(row) for row in wanted]
@@ -84,7 +84,7 @@ LINES = st.lists(st.sampled_from(ROWS), min_size=1, max_size=8)
 @settings(max_examples=examples(200))
 @given(st.sampled_from([["a", "b"], ["a"]]), LINES, st.integers(1, 60))
 def test_a_streamed_file_is_refused_where_the_whole_one_is(
-    names: list[str], lines: list[str], piece_bytes: int
+    names: list[str], lines: list[str], batch_bytes: int
 ) -> None:
     """Both say the same, but for what the parser says of its own."""
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def test_a_streamed_file_is_refused_where_the_whole_one_is(
         except InputError as error:
             whole = str(error)
         try:
-            found: pl.DataFrame | str = streamed(path, names, piece_bytes)
+            found: pl.DataFrame | str = streamed(path, names, batch_bytes)
         except InputError as error:
             found = str(error)
     if isinstance(whole, str):
@@ -109,14 +109,14 @@ def test_a_streamed_file_is_refused_where_the_whole_one_is(
 
 
 @pytest.mark.parametrize("values", [1, 7, 10**6])
-def test_a_parquet_file_comes_in_pieces(values: int, tmp_path: Path) -> None:
+def test_a_parquet_file_comes_in_batches(values: int, tmp_path: Path) -> None:
     table = pl.DataFrame({"a": range(50), "b": [str(i) for i in range(50)], "c": [None] * 50})
     table.write_parquet(tmp_path / "t.parquet", row_group_size=11)
-    pieces = list(
-        stream_table(tmp_path / "t.parquet", "t", {"x": "b", "y": "a", "z": "a"}, piece_values=values)
+    batches = list(
+        stream_table(tmp_path / "t.parquet", "t", {"x": "b", "y": "a", "z": "a"}, batch_values=values)
     )
-    assert [line for line, _ in pieces] == list(range(2, 52, max(values // 2, 1)))
-    assert pl.concat([piece for _, piece in pieces]).equals(table.select("b", "a"))
+    assert [line for line, _ in batches] == list(range(2, 52, max(values // 2, 1)))
+    assert pl.concat([batch for _, batch in batches]).equals(table.select("b", "a"))
 
 
 def test_missing_columns_are_all_told_with_what_asked_for_them(tmp_path: Path) -> None:

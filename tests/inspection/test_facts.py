@@ -97,10 +97,10 @@ def test_the_step_is_the_most_common_one(minutes: int, tmp_path: Path) -> None:
 def test_a_log_in_numbers_whatever_the_size_of_a_piece(tmp_path: Path) -> None:
     path = samples.log_csv(tmp_path)
     file = recognised(path, "log.csv")
-    whole, pieces = (
-        inspect_log(Replay, file.preview, file.recognition, piece_bytes=size) for size in (2**24, 500)
+    whole, batches = (
+        inspect_log(Replay, file.preview, file.recognition, batch_bytes=size) for size in (2**24, 500)
     )
-    assert whole.as_json() == pieces.as_json()
+    assert whole.as_json() == batches.as_json()
     facts = whole.quantities
     assert (facts["requests"], facts["gap_cv"], facts["busiest_hour_requests"]) == (400, 0, 100)
     assert facts["mean_requests_per_s"] == pytest.approx(1 / 36)
@@ -126,7 +126,7 @@ def test_a_broken_log_is_described_up_to_where_it_breaks(tmp_path: Path) -> None
     lines[9], lines[250] = "yesterday,1,2", "too,few"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     file = recognised(path, "log.csv")
-    found = inspect_log(Replay, file.preview, file.recognition, piece_bytes=500)
+    found = inspect_log(Replay, file.preview, file.recognition, batch_bytes=500)
     assert 200 < found.quantities["rows"] < 250
     said = " ".join(found.findings)
     assert "rows could be read: log.csv: line 251 has 2 fields" in said
@@ -142,7 +142,7 @@ def test_lines_that_make_no_row_are_named_by_their_reader(tmp_path: Path) -> Non
     path = samples.log_jsonl(tmp_path)
     broken = path.read_text(encoding="utf-8").splitlines()
     broken[300] = "{"
-    with pytest.raises(InputError, match="line 301 cannot be read"):  # it is all one piece: no row was read
+    with pytest.raises(InputError, match="line 301 cannot be read"):  # it is all one batch: no row was read
         inspect_file(write(tmp_path, "\n".join(broken), "log.jsonl"))
 
 

@@ -18,9 +18,9 @@ from carbonroute.inspection.statistics import (
 )
 
 
-def gaps_of(times_us: np.ndarray, pieces: int = 1) -> GapCounts:
-    """Return the gaps of sorted times that come in so many pieces."""
-    parts = [part for part in np.array_split(times_us, pieces) if len(part)]
+def gaps_of(times_us: np.ndarray, batches: int = 1) -> GapCounts:
+    """Return the gaps of sorted times that come in so many batches."""
+    parts = [part for part in np.array_split(times_us, batches) if len(part)]
     return GapCounts(lambda: iter(parts), float((times_us[-1] - times_us[0]) / max(len(times_us) - 1, 1)))
 
 
@@ -28,9 +28,9 @@ def gap_variation(times_us: np.ndarray) -> float:
     return gaps_of(times_us).variation()
 
 
-def windows_of(times_us: np.ndarray, window_us: int, pieces: int = 1) -> Windows:
+def windows_of(times_us: np.ndarray, window_us: int, batches: int = 1) -> Windows:
     windows = Windows(int(times_us[0]), window_us)
-    for part in np.array_split(times_us, pieces):
+    for part in np.array_split(times_us, batches):
         if len(part):
             windows.add(part)
     return windows
@@ -113,13 +113,13 @@ def test_gamma_gaps_are_as_variable_as_they_were_drawn() -> None:
     assert gap_variation(np.cumsum(gaps).astype(np.int64)) == pytest.approx(cv, abs=5 * spread)
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 7, 400])
+@pytest.mark.parametrize("batches", [1, 2, 7, 400])
 @pytest.mark.parametrize("scale", [3, 3_000, 3_000_000, 5_000_000_000])
-def test_what_comes_in_pieces_is_as_if_it_came_at_once(pieces: int, scale: int) -> None:
+def test_what_comes_in_batches_is_as_if_it_came_at_once(batches: int, scale: int) -> None:
     """Against NumPy, over all of the times at once."""
     rng = np.random.default_rng(scale)
     times = np.cumsum(rng.exponential(scale, 300).astype(np.int64))
-    gaps, all_of_them = np.diff(times), gaps_of(times, pieces)
+    gaps, all_of_them = np.diff(times), gaps_of(times, batches)
     assert all_of_them.median_us() == np.median(gaps)
     assert all_of_them.longest_us == gaps.max()
     assert all_of_them.variation() == pytest.approx(gaps.std() / gaps.mean(), rel=1e-12)
@@ -129,7 +129,7 @@ def test_what_comes_in_pieces_is_as_if_it_came_at_once(pieces: int, scale: int) 
     place = (times - times[0]) // window
     whole = (times[-1] - times[0]) // window
     counts = np.bincount(place[place < whole], minlength=whole)
-    found = windows_of(times, window, pieces)
+    found = windows_of(times, window, batches)
     assert found.dispersion(int(times[-1])) == pytest.approx(counts.var(ddof=1) / counts.mean(), rel=1e-12)
     in_all = np.bincount(place)
     assert (found.most, found.at_us) == (in_all.max(), times[0] + in_all.argmax() * window)
@@ -138,7 +138,7 @@ def test_what_comes_in_pieces_is_as_if_it_came_at_once(pieces: int, scale: int) 
 def test_a_median_between_two_gaps_and_of_equal_ones() -> None:
     assert gaps_of(np.array([0, 10, 10 + 7_000_001, 10 + 14_000_002])).median_us() == 7_000_001
     assert gaps_of(np.array([0, 10, 30])).median_us() == 15
-    assert gaps_of(np.arange(1000) * 123_456_789_012, pieces=3).median_us() == 123_456_789_012
+    assert gaps_of(np.arange(1000) * 123_456_789_012, batches=3).median_us() == 123_456_789_012
     assert math.isnan(gaps_of(np.array([5])).median_us())
 
 

@@ -18,8 +18,8 @@ from carbonroute.control.knowledge import KINDS
 from carbonroute.importing.importer import import_files
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.live.http import Answer, Request
-from carbonroute.live.look import look
 from carbonroute.live.observe.prometheus import parsed
+from carbonroute.live.probe import probe
 from carbonroute.live.running import journal_folder
 from carbonroute.live.signals.archives import ARCHIVES, Options
 from carbonroute.live.signals.feed import FeedRegion, LiveFeed, RegionCarbon
@@ -74,10 +74,10 @@ LOST: dict[str, tuple[Callable[[list[Path]], None], str]] = {
 def test_records_that_are_lost_before_the_last_file_are_told(case: str, tmp_path: Path) -> None:
     world = bed(tmp_path)
     files = journal_of_days(world)
-    assert look(world.setup(), world.clock, world.fetch).problems == ()
+    assert probe(world.setup(), world.clock, world.fetch).problems == ()
     lose, said = LOST[case]
     lose(files)
-    (problem,) = look(world.setup(), world.clock, world.fetch).problems
+    (problem,) = probe(world.setup(), world.clock, world.fetch).problems
     assert said in problem
     with world.running() as parts:  # a controller goes on, as its last records are there
         assert parts.controller.tick().by == "policy"
@@ -128,12 +128,12 @@ def test_a_warning_beside_measurements_is_an_alarm_and_an_info_a_note(tmp_path: 
             return Answer(200, {}, json.dumps(answer({}, **says)).encode())
         return world.fetch(request)
 
-    seen = look(world.setup(), world.clock, fetch)
+    seen = probe(world.setup(), world.clock, fetch)
     assert f"requests: the server warns: {WARNING}" in seen.problems
     assert f"requests: the server notes: {INFO}" in seen.notes
     assert not any(INFO in problem for problem in seen.problems)
     says.clear()
-    quiet = look(world.setup(), world.clock, fetch)
+    quiet = probe(world.setup(), world.clock, fetch)
     assert not any("the server" in line for line in (*quiet.problems, *quiet.notes))
 
 

@@ -25,7 +25,7 @@ from carbonroute.figures import render as render_figure
 from carbonroute.report import page_of, render, write
 from carbonroute.report.figures import ASKED_ALREADY
 from carbonroute.report.page import Page, TableBlock
-from carbonroute.runs.store import RunFolder, facts, read_manifest, read_tables, write_run
+from carbonroute.runs.store import RunFolder, manifest_entries, read_manifest, read_tables, write_run
 from carbonroute.scenario import Scenario
 from helpers import damage, queued_runs, small
 
@@ -96,7 +96,7 @@ def folder_of(path: Path, document: dict[str, Any], **options: Any) -> Path:
     result = run(Scenario.model_validate(document, context={"folder": path}), **options)
     folder = RunFolder(path)
     write_run(folder, result)
-    folder.finish(facts(result))
+    folder.finish(manifest_entries(result))
     return path
 
 

@@ -42,8 +42,8 @@ def page(tables: StudyTables) -> Page:
     return page_of_study(tables)
 
 
-def with_facts(tables: StudyTables, **facts: Any) -> StudyTables:
-    return dataclasses.replace(tables, facts={**tables.facts, **facts})
+def with_manifest(tables: StudyTables, **entries: Any) -> StudyTables:
+    return dataclasses.replace(tables, manifest={**tables.manifest, **entries})
 
 
 def section(of: Page, name: str) -> Section:
@@ -63,7 +63,7 @@ def texts(of: Section) -> str:
 def test_the_page_leads_with_the_finding_and_has_every_part(found: StudyTables) -> None:
     made = page(found)
     assert made.title == "made: how does the saving depend on network.jitter_std_ms and regions[A].pue?"
-    assert made.finding == " ".join(found.facts["finding"])
+    assert made.finding == " ".join(found.manifest["finding"])
     assert made.about[0] == "6 cells"
     assert made.about[-2:] == ("network.jitter_std_ms: 2 values", "regions[A].pue: 3 values")
     expected = ["policies", "figures", "cells", "data", "reproduction"]
@@ -168,7 +168,7 @@ def test_means_over_seeds_show_their_intervals(found: StudyTables) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_failures_are_told_with_their_errors(found: StudyTables) -> None:
     failed = [{"cell": index, "where": "a = 1", "error": HOSTILE} for index in range(MOST_FAILURES + 5)]
-    made = page(with_facts(found, failed=failed, cells=200))
+    made = page(with_manifest(found, failed=failed, cells=200))
     assert made.warnings == ("105 of 200 cells failed; nothing below counts them.",)
     rows = table(made, "table-failures").rows
     assert len(rows) == MOST_FAILURES
@@ -183,7 +183,7 @@ def test_failures_are_told_with_their_errors(found: StudyTables) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_where_every_cell_failed_the_page_says_why(found: StudyTables) -> None:
     failed = [{"cell": 0, "where": "a = 1", "error": "no such thing"}]
-    none = with_facts(found, failed=failed, cells=1, finding=["1 of 1 cells failed."], about=[])
+    none = with_manifest(found, failed=failed, cells=1, finding=["1 of 1 cells failed."], about=[])
     made = page(dataclasses.replace(none, summary=found.summary.clear()))
     assert [each.id for each in made.sections if each.id != "notes"] == ["failures", "reproduction"]
     assert "no such thing" in render(made)
@@ -195,7 +195,7 @@ def test_sources_are_told_once_or_for_the_cells_that_have_them(found: StudyTable
     assert isinstance(terms, Terms)
     assert "In" not in terms.terms
     one = {"accounting": "average", "carbon_source": "a file", "traffic_source": "", "cells": 4}
-    two = page(with_facts(found, about=[one, {**one, "cells": 1}]))
+    two = page(with_manifest(found, about=[one, {**one, "cells": 1}]))
     said = [block.terms for block in section(two, "data").blocks if isinstance(block, Terms)]
     assert [each["In"] for each in said] == ["4 cells", "1 cell"]
     assert said[0]["Carbon"] == "a file"
@@ -204,15 +204,15 @@ def test_sources_are_told_once_or_for_the_cells_that_have_them(found: StudyTable
 
 @pytest.mark.usefixtures("undrawn")
 def test_it_says_how_to_have_the_same_again(found: StudyTables) -> None:
-    html = render(page(with_facts(found, command="carbonroute study run made.toml --workers 3")))
+    html = render(page(with_manifest(found, command="carbonroute study run made.toml --workers 3")))
     for said in (
         "carbonroute study run made.toml --workers 3",
-        found.facts["digest"],
-        *found.facts["inputs"].values(),
+        found.manifest["digest"],
+        *found.manifest["inputs"].values(),
     ):
         assert said in html
-    assert found.facts["outputs"]["results.parquet"] in html
-    assert f"polars {found.facts['versions']['polars']}" in html
+    assert found.manifest["outputs"]["results.parquet"] in html
+    assert f"polars {found.manifest['versions']['polars']}" in html
 
 
 def test_the_page_is_whole_in_itself(found: StudyTables) -> None:

@@ -346,7 +346,7 @@ def test_the_finding_is_what_the_results_say(tmp_path: Path) -> None:
     )
     honest = tables.results.filter(~pl.col("clairvoyant") & pl.col("viable"))
     best = honest.sort("carbon_reduction_pct", descending=True).row(0, named=True)
-    first = tables.facts["finding"][0]
+    first = tables.manifest["finding"][0]
     assert best["policy"] in first
     assert f"by {best['carbon_reduction_pct']:.1f} %" in first
     assert f"network.jitter_std_ms = {best['network.jitter_std_ms']}" in first

@@ -250,9 +250,9 @@ def test_a_retry_without_room_leaves_the_earlier_results(tmp_path: Path) -> None
     size_kib = (folder / "journal.jsonl").stat().st_size // 1024
     assert limited(size_kib, file, folder, "--retry").returncode == 2
     assert studies.outcome(folder) == earlier
-    assert len(study.read(folder).facts["failed"]) == 2
+    assert len(study.read(folder).manifest["failed"]) == 2
     assert run(file, folder, "--retry") == 0
-    assert study.read(folder).facts["failed"] == []
+    assert study.read(folder).manifest["failed"] == []
 
 
 @pytest.fixture

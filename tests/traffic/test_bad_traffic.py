@@ -54,7 +54,7 @@ def message(make: Callable[[], object]) -> str:
 
 
 def refusal(folder: Path, data: str | bytes, name: str = "log.csv", **keys: Any) -> str:
-    """Return the message for a log, which is the same for any size of its pieces."""
+    """Return the message for a log, which is the same for any size of its batches."""
     align = keys.pop("align", "calendar")
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
     log = {key: value for key, value in {**KEYS, "path": name, **keys}.items() if value is not None}

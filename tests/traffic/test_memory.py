@@ -45,7 +45,7 @@ pytestmark = needs.linux
 
 
 def write_log(path: Path, size_bytes: int) -> int:
-    """Write a CSV log of some size, piece by piece, and return its number of requests."""
+    """Write a CSV log of some size, batch by batch, and return its number of requests."""
     dice, rows, start = (
         np.random.default_rng(1),
         size_bytes // BYTES_PER_LINE,

@@ -45,7 +45,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 }
 
 
-def traffic(parts: list[pl.DataFrame], form: str, folder: Path, piece_bytes: int, named: bool) -> Any:
+def traffic(parts: list[pl.DataFrame], form: str, folder: Path, batch_bytes: int, named: bool) -> Any:
     """Return the requests of a log, in as many files as it has parts."""
     logs = []
     for index, part in enumerate(parts):
@@ -55,7 +55,7 @@ def traffic(parts: list[pl.DataFrame], form: str, folder: Path, piece_bytes: int
         service = {"service_column": "service", "service_unit": "ms"}
         logs.append({**log, **service, **({"origin_column": "origin"} if named else {})})
     arrivals = Replay.model_validate({"kind": "replay", "logs": logs}).arrivals(
-        demand(folder=folder), piece_bytes
+        demand(folder=folder), batch_bytes
     )
     return together(arrivals), arrivals.expected()
 
@@ -63,7 +63,7 @@ def traffic(parts: list[pl.DataFrame], form: str, folder: Path, piece_bytes: int
 @settings(max_examples=examples(60))
 @given(rows, st.data(), st.sampled_from(sorted(WRITERS)), st.integers(1, 500), st.booleans())
 def test_order_and_number_of_files_change_no_bit(
-    requests: list[tuple[Any, ...]], data: st.DataObject, form: str, piece_bytes: int, named: bool
+    requests: list[tuple[Any, ...]], data: st.DataObject, form: str, batch_bytes: int, named: bool
 ) -> None:
     schema = {"time": pl.Int64(), "origin": pl.String(), "prompt": pl.Int64(), "service": pl.Float64()}
     table = pl.DataFrame(requests, schema=schema, orient="row").with_columns(pl.col("time") + BASE_US)
@@ -75,10 +75,10 @@ def test_order_and_number_of_files_change_no_bit(
     with tempfile.TemporaryDirectory() as folder:
         if not table["time"].is_between(BASE_US, BASE_US + 24 * HOUR_US, closed="left").any():
             with pytest.raises(InputError, match="no request within the horizon"):
-                traffic(parts, form, Path(folder), piece_bytes, named)
+                traffic(parts, form, Path(folder), batch_bytes, named)
             return
         whole, expected = traffic([table.sort("time")], "parquet", Path(folder), 2**20, named)
-        found, counted = traffic(parts, form, Path(folder), piece_bytes, named)
+        found, counted = traffic(parts, form, Path(folder), batch_bytes, named)
     assert (np.diff(found["time_s"]) >= 0).all()
     assert {name: values.tobytes() for name, values in found.items()} == {
         name: values.tobytes() for name, values in whole.items()
@@ -153,14 +153,14 @@ def test_a_file_is_not_opened_before_its_requests_come(
     opened: list[str] = []
     from carbonroute.traffic.log import Log
 
-    pieces = Log.pieces
+    batches = Log.batches
 
     def counted(self: Log, *args: Any, **keys: Any) -> Any:
-        for piece in pieces(self, *args, **keys):
+        for batch in batches(self, *args, **keys):
             opened.append(self.path)
-            yield piece
+            yield batch
 
-    monkeypatch.setattr(Log, "pieces", counted)
+    monkeypatch.setattr(Log, "batches", counted)
     assert together(arrivals)["hour"].tolist() == list(range(24))
     assert opened == ["0.csv", "1.csv", "2.csv"]
 

@@ -1,4 +1,4 @@
-"""Logs are played as they are: every row, in its hour, whatever the format and the size of a piece."""
+"""Logs are played as they are: every row, in its hour, whatever the format and the size of a batch."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def expected(rows: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
 
 @settings(max_examples=examples(40))
 @given(st.lists(row, min_size=1, max_size=60), st.sampled_from(sorted(WRITERS)), st.integers(1, 3000))
-def test_any_log_is_played_row_by_row(rows: list[tuple[Any, ...]], name: str, piece_bytes: int) -> None:
+def test_any_log_is_played_row_by_row(rows: list[tuple[Any, ...]], name: str, batch_bytes: int) -> None:
     table = pl.DataFrame(rows, schema=dict(zip(COLUMNS, TYPES, strict=True)), orient="row")
     wanted = expected(rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -116,9 +116,9 @@ def test_any_log_is_played_row_by_row(rows: list[tuple[Any, ...]], name: str, pi
         traffic = replay({"path": name, **KEYS})
         if not len(wanted["hour"]):
             with pytest.raises(InputError, match="no request within the horizon"):
-                traffic.arrivals(demand(folder=Path(folder)), piece_bytes)
+                traffic.arrivals(demand(folder=Path(folder)), batch_bytes)
             return
-        arrivals = traffic.arrivals(demand(folder=Path(folder)), piece_bytes)
+        arrivals = traffic.arrivals(demand(folder=Path(folder)), batch_bytes)
         found = together(arrivals)
     assert arrivals.count == len(wanted["hour"])
     for column, values in wanted.items():
@@ -166,7 +166,7 @@ FIELD = st.sampled_from(
     st.integers(1, 400),
 )
 def test_any_lines_are_played_or_refused(
-    lines: list[list[str]], unit: str, align: str, piece_bytes: int
+    lines: list[list[str]], unit: str, align: str, batch_bytes: int
 ) -> None:
     good = "2023-11-16T05:00:00Z,West,chat,1,2,3" if unit == "iso" else "1700158546,West,chat,1,2,3"
     text = "\n".join([",".join(COLUMNS), good, *map(",".join, lines)])
@@ -174,7 +174,7 @@ def test_any_lines_are_played_or_refused(
         Path(folder, "log.csv").write_text(text, encoding="utf-8", newline="")
         traffic = replay({"path": "log.csv", "time_unit": unit, **KEYS}, align=align)
         try:
-            arrivals = traffic.arrivals(demand(folder=Path(folder)), piece_bytes)
+            arrivals = traffic.arrivals(demand(folder=Path(folder)), batch_bytes)
         except InputError as error:
             refused = str(error)
         else:
@@ -284,14 +284,14 @@ def test_what_a_log_does_not_say_is_drawn_and_said(tmp_path: Path) -> None:
     assert not any("named.csv names" in note for note in arrivals.notes)
 
 
-def test_blocks_and_draws_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
+def test_blocks_and_draws_do_not_depend_on_the_batches(tmp_path: Path) -> None:
     times = pl.datetime_range(START, START + timedelta(hours=23), "600ms", eager=True, time_unit="us")
     pl.DataFrame({"time": times}).write_parquet(tmp_path / "log.parquet")
     write(tmp_path, "time\n" + "\n".join(times.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")) + "\n")
     found = []
-    for name, piece_bytes in (("log.csv", 2**24), ("log.csv", 300_001), ("log.parquet", 2**24)):
+    for name, batch_bytes in (("log.csv", 2**24), ("log.csv", 300_001), ("log.parquet", 2**24)):
         arrivals = replay({"path": name, "time_column": "time"}).arrivals(
-            demand(folder=tmp_path), piece_bytes
+            demand(folder=tmp_path), batch_bytes
         )
         assert [len(block) for block in arrivals.blocks()] == [rng.BLOCK, rng.BLOCK, 138_001 - 2 * rng.BLOCK]
         found.append(together(arrivals))
@@ -305,7 +305,7 @@ def test_blocks_and_draws_do_not_depend_on_the_pieces(tmp_path: Path) -> None:
     st.lists(st.lists(st.integers(0, 12), max_size=12), min_size=1, max_size=4),
     st.lists(st.integers(1, 5), min_size=4, max_size=4),
 )
-def test_logs_are_sorted_and_merged_whatever_their_pieces(logs: list[list[int]], sizes: list[int]) -> None:
+def test_logs_are_sorted_and_merged_whatever_their_batches(logs: list[list[int]], sizes: list[int]) -> None:
     def segments(times: list[int], size: int) -> Iterator[pl.DataFrame]:
         rows = pl.DataFrame([pl.Series("time_us", times, pl.Int64)])
         rows = rows.with_columns(pl.lit(0, pl.Int64).alias(name) for name in ORDER[1:])

@@ -216,19 +216,19 @@ def _print_residuals(console: Console, fit: ReplicaFit, begin: str) -> None:
     """Print measured and modelled times: of the fitted part, of the held-out one, and by the first values."""
     from carbonroute.analysis.replica_fit import FITTED, HELD_OUT, QUANTITIES, SHEET
 
-    found = {(row.quantity, row.statistic, row.part): row for row in fit.rows}
+    by_part = {(row.quantity, row.statistic, row.part): row for row in fit.rows}
     table = empty_table("Times, ms: measured, and as the model has them")
     table.add_column("")
     for part in (FITTED, HELD_OUT):
         for name in (f"{part}: measured", "model", "error"):
             table.add_column(name, justify="right")
     table.add_column(f"{begin} alone, all: error", justify="right")
-    for quantity, statistic in dict.fromkeys(key[:2] for key in found):
+    for quantity, statistic in dict.fromkeys(key[:2] for key in by_part):
         cells = []
         for part in (FITTED, HELD_OUT):
-            row = found.get((quantity, statistic, part))
+            row = by_part.get((quantity, statistic, part))
             cells += [""] * 3 if row is None else _cells(row)
-        sheet = found.get((quantity, statistic, SHEET))
+        sheet = by_part.get((quantity, statistic, SHEET))
         cells.append("" if sheet is None else f"{sheet.error:+.1%}")
         table.add_row(f"{QUANTITIES[quantity]}, {statistic}", *cells)
     console.print(table)

@@ -17,7 +17,7 @@ def print_import(console: Console, report: dict[str, Any]) -> None:
     table = empty_table(headings=False)
     table.add_column()
     table.add_column(justify="right")
-    facts = {
+    lines = {
         "rows read": report["rows"],
         "requests answered": report["requests"],
         **{f"failed: {ending}": count for ending, count in report["failed"].items()},
@@ -28,9 +28,9 @@ def print_import(console: Console, report: dict[str, Any]) -> None:
         f"windows of {report['window']}": report["windows"],
         "regions": ", ".join(report["regions"]),
     }
-    for name, fact in facts.items():
-        if fact is not None:
-            table.add_row(name, f"{fact:,.0f}" if isinstance(fact, int | float) else fact)
+    for name, value in lines.items():
+        if value is not None:
+            table.add_row(name, f"{value:,.0f}" if isinstance(value, int | float) else value)
     console.print(table)
     for reason, one in report["left_out"].items():
         where = f" (first: {', '.join(one['lines'])})" if one["lines"] else ""

@@ -102,18 +102,18 @@ def _members(
 ) -> Sequence[T]:
     """Return the members of the catalogue that an option names; refuse unknown and repeated ones."""
     names = [name.strip() for name in text.split(",")]
-    found = {name: find(name) for name in names}
+    members = {name: find(name) for name in names}
 
     def faults() -> Iterator[Fault]:
         for place, name in enumerate(names):
-            if found[name] is None:
+            if members[name] is None:
                 yield Fault("", f"the catalogue has no {name!r}", remedy(name), "unknown-name")
-            elif found[name] in [found[other] for other in names[:place]]:
+            elif members[name] in [members[other] for other in names[:place]]:
                 yield Fault("", f"{name!r} stands twice", "names must differ", "repeated-name")
 
     if refused := list(faults()):
         raise InputError(option, refused)
-    return [member for name in names if (member := found[name]) is not None]
+    return [member for name in names if (member := members[name]) is not None]
 
 
 def _unknown_region(name: str) -> str:

@@ -135,11 +135,11 @@ def _imported(path: Path) -> _Imported:
 
     folder = path.name.partition(".")[0] or "imported"
     output = f"{folder}.toml"
-    found = import_files([path], ImportSettings(), Path(output))
+    imported = import_files([path], ImportSettings(), Path(output))
     making = shlex.join(["carbonroute", "import", str(path), "--output", output])
     further = (["validate", output], ["simulate", output, "--no-figures", "--output", folder])
-    commands = [" ".join([making, *found.options]), *(shlex.join(["carbonroute", *c]) for c in further)]
-    return _Imported(found.as_json(), tuple(commands))
+    commands = [" ".join([making, *imported.options]), *(shlex.join(["carbonroute", *c]) for c in further)]
+    return _Imported(imported.as_json(), tuple(commands))
 
 
 def _print_imported(own: _Imported, *, as_json: bool) -> None:

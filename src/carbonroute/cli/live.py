@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from carbonroute.arrays import Array
     from carbonroute.live.config import LiveSetup
     from carbonroute.live.controller import Snapshot
-    from carbonroute.live.look import Look
+    from carbonroute.live.probe import Probe
     from carbonroute.live.savings import Savings
     from carbonroute.live.signals.feed import RegionCarbon
 
@@ -59,12 +59,12 @@ def check(
     from carbonroute.live.clock import SystemClock
     from carbonroute.live.config import load_live
     from carbonroute.live.http import HttpFetcher
-    from carbonroute.live.look import look
+    from carbonroute.live.probe import probe
 
     mode, clock = _mode(canary, shadow=shadow), SystemClock()
     with results_alone(), HttpFetcher(clock) as fetch:
         setup = load_live(file, {"mode": mode} if mode else None, code=not no_code)
-        seen = look(setup, clock, fetch)
+        seen = probe(setup, clock, fetch)
     if json:
         print_json(
             {
@@ -368,7 +368,7 @@ def _print_weights(console: Console, setup: LiveSetup, decided: object, held: ob
     _print_cells(console, setup, texts)
 
 
-def _print_sent(console: Console, setup: LiveSetup, seen: Look) -> None:
+def _print_sent(console: Console, setup: LiveSetup, seen: Probe) -> None:
     """Print what the actuators would be sent."""
     if seen.sent is None:
         console.print("Would be sent: nothing, in a shadow.")

@@ -18,7 +18,7 @@ from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError, visible
 from carbonroute.metrics import simulation_results, slo
 from carbonroute.runs import Result, run
-from carbonroute.runs.store import RunFolder, facts, write_run
+from carbonroute.runs.store import RunFolder, manifest_entries, write_run
 from carbonroute.scenario import Scenario, load
 
 
@@ -100,7 +100,7 @@ def simulate(
             from carbonroute.cli.drawing import draw_all
 
             drawn = draw_all(folder, result.tables, ("png", *formats), stepper(bar, "drawing"), style)
-        folder.finish({**facts(result), "command": command})
+        folder.finish({**manifest_entries(result), "command": command})
         if report:
             from carbonroute.report import write
 
@@ -142,7 +142,11 @@ def _require_rate(scenario: Scenario) -> None:
 def _print_json(result: Result) -> None:
     tables = result.tables
     document = {
-        **{key: value for key, value in facts(result).items() if key not in {"scenario", "versions"}},
+        **{
+            key: value
+            for key, value in manifest_entries(result).items()
+            if key not in {"scenario", "versions"}
+        },
         "scenario": result.inputs.scenario.name,
         "policies": _with_verdict(result),
         "workloads": tables.workloads.rows(named=True),

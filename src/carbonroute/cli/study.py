@@ -96,7 +96,7 @@ def run(
         _print(console, tables)
         also = " and report.html" * report
         console.print(f"\nWrote {place}/results.parquet{also}.", soft_wrap=True)
-    failed = tables.facts["failed"]
+    failed = tables.manifest["failed"]
     if (quiet or json) and failed:
         for line in _failures(tables):
             say(line)
@@ -104,7 +104,7 @@ def run(
 
 
 def _print_json(tables: StudyTables) -> None:
-    print_json({**tables.facts, "results": tables.results.rows(named=True)})
+    print_json({**tables.manifest, "results": tables.results.rows(named=True)})
 
 
 def _note(text: str) -> None:
@@ -223,14 +223,14 @@ def _print(console: Console, tables: StudyTables) -> None:
             console.print(_combinations(tables, best))
             if best.height > _SHOWN:
                 console.print(f"{best.height - _SHOWN} combinations more: `carbonroute study show --csv`.")
-    for sentence in tables.facts["finding"]:
+    for sentence in tables.manifest["finding"]:
         console.print(sentence, soft_wrap=True)
     for line in _failures(tables):
         console.print(f"– {line}", soft_wrap=True)
 
 
 def _failures(tables: StudyTables) -> Iterator[str]:
-    failed = tables.facts["failed"]
+    failed = tables.manifest["failed"]
     for one in failed[:_ERRORS]:
         yield f"{one['where']}: {one['error']}"
     if len(failed) > _ERRORS:
@@ -239,7 +239,7 @@ def _failures(tables: StudyTables) -> Iterator[str]:
 
 def _policies(tables: StudyTables) -> Table:
     rows = overview.policies(tables)
-    table = empty_table(f"{tables.facts['name']}: each policy over all combinations")
+    table = empty_table(f"{tables.manifest['name']}: each policy over all combinations")
     table.add_column("Policy", overflow="fold")
     late = "Late of the worst\nworkload, %: " if slo.per_workload(tables.summary) else "Late, %\n"
     headings = (

@@ -118,14 +118,14 @@ def tables(
     """
     if json and form is not None:
         raise InputError("--format", [Fault("", "found --json as well", "leave one of them out")])
-    found = read_study(folder) if _is_study(folder) else read_tables(folder)
-    by_name = _of_study(found) if isinstance(found, StudyTables) else _of_run(found, folder)
+    results = read_study(folder) if _is_study(folder) else read_tables(folder)
+    by_name = _of_study(results) if isinstance(results, StudyTables) else _of_run(results, folder)
     name = table or next(iter(by_name))
     if name not in by_name:
         unknown = Fault("", f"there is none called {name!r}", did_you_mean(name, by_name))
         raise InputError("--table", [unknown])
     if json:
-        text = json_text([finite(row) for row in getattr(found, name).rows(named=True)])
+        text = json_text([finite(row) for row in getattr(results, name).rows(named=True)])
     else:
         text = FORMATS[form or "markdown"](by_name[name])
     if output is None:
@@ -157,7 +157,7 @@ def _of_run(run: Tables, folder: Path) -> dict[str, TextTable]:
 
 
 def _of_study(study: StudyTables) -> dict[str, TextTable]:
-    axes, name = study.axes["axis"].unique(maintain_order=True).to_list(), study.facts["name"]
+    axes, name = study.axes["axis"].unique(maintain_order=True).to_list(), study.manifest["name"]
     left_out = {*(_OVER_ALL if slo.per_workload(study.summary) else _OF_THE_WORST)}
     left_out.add((INTENSITY if measure_of(study.summary) is GRAMS else GRAMS).reduction)
     known = [column for column in (*axes, "policy", *_OF_STUDIES) if column not in left_out]

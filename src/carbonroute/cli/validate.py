@@ -39,12 +39,12 @@ def validate(
     try:
         with results_alone():
             try:
-                facts, sentence, notes = _scenario(file, code=not no_code)
+                summary, sentence, notes = _scenario(file, code=not no_code)
             except InputError as error:
                 if not _is_study(file, error):
                     raise
                 name = "study"
-                facts, sentence, notes = _study(file, code=not no_code)
+                summary, sentence, notes = _study(file, code=not no_code)
     except InputError as error:
         if not json:
             raise
@@ -52,7 +52,7 @@ def validate(
         print_json({name: file, "valid": False, "more": error.more, "faults": faults})
         return REFUSED
     if json:
-        print_json({name: file, "valid": True, **facts, "notes": notes, "faults": []})
+        print_json({name: file, "valid": True, **summary, "notes": notes, "faults": []})
         return DONE
     console = out()
     console.print(f"{file}: valid. {sentence}.", soft_wrap=True)

@@ -224,14 +224,14 @@ def history_hours(information: Information) -> int:
     return math.ceil(information.carbon_age.minutes / MINUTES_PER_HOUR) + information.last_hours
 
 
-def looks_within_hour(information: Information) -> bool:
+def reads_within_hour(information: Information) -> bool:
     """Whether a policy may see measured values at steps shorter than an hour: its age has minutes."""
     return information.carbon == "current" and information.carbon_age.minutes % MINUTES_PER_HOUR > 0
 
 
 def _measured(information: Information, signal: Signal) -> StepValues:
     """Return the measured values that a policy is told of: hourly means, where its age has whole hours."""
-    if signal.within_hour is not None and looks_within_hour(information):
+    if signal.within_hour is not None and reads_within_hour(information):
         return signal.within_hour
     return signal.measured
 

@@ -185,7 +185,7 @@ class ControlLoop:
         self._averages = self._estimator.start
         self._cells = CellIndex.of(site)
         self._traits: Traits = average_traits(site, information, router.reads, self._cells.workload)
-        self._facts: View | None = None
+        self._fixed: View | None = None
         self.held: Array | None = None
         self.energy_j: Array | None = None
 
@@ -248,15 +248,15 @@ class ControlLoop:
         """Return each router's view of all cells at K moments, leading axes (K, O, W)."""
         moments, cells, leading = len(now_s), len(self._cells), (1, *self._site.shape[:2])
         traffic_share = self._traffic.share_at(now_s)
-        if self._facts is None:
+        if self._fixed is None:
             carbon = np.repeat(known.shown_g_per_kwh[:1].T, cells, axis=1).T
             rows = state.rows(np.zeros(cells, dtype=np.intp), self._cells)
             flat = view(self._site, self.router.reads, self._cells, carbon, self._traits, rows)
-            facts = folded(flat, leading, traffic_share[:1])
+            fixed = folded(flat, leading, traffic_share[:1])
             # Of systems beside one another there are as many rows each time.
             each = moments if self._beside else 1
-            still = _part(facts, slice(1)).items()
-            self._facts = View(
+            still = _part(fixed, slice(1)).items()
+            self._fixed = View(
                 **{name: _read_only(values, (each, *values.shape[1:])) for name, values in still}
             )
         # From moment to moment, only measurements and hourly values are new. A row per region
@@ -268,11 +268,11 @@ class ControlLoop:
             "requests_per_s": state.requests_per_s / self._count,
             "servers": state.servers[:, np.newaxis] * self._fair,
         }
-        if self.energy_j is not None and self._facts.energy_j is not None:
-            stated_j = self._facts.energy_j
+        if self.energy_j is not None and self._fixed.energy_j is not None:
+            stated_j = self._fixed.energy_j
             by_time["energy_j"] = np.where(np.isnan(self.energy_j), stated_j, self.energy_j)
         seen = {}
-        for name, values in vars(self._facts).items():
+        for name, values in vars(self._fixed).items():
             if values is None:
                 continue
             new = by_time[name] if name in by_time else state.of_cells(name)

@@ -22,7 +22,7 @@ from carbonroute.workloads.energy import account
 class Counting:
     """Routes blocks of requests under some policies, and counts their latencies by bin.
 
-    `dispatchers`, `site`, `carbon_g_per_kwh`, `baseline`: see `samples.tally`.
+    `dispatchers`, `site`, `carbon_g_per_kwh`, `baseline`: see `samples.route_blocks`.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Counting:
         )
         rows = plans.rows(block)
         chosen = kernel.Chosen(plans.by_cell, *kernel.layers(plans.regions[rows]))
-        late = kernel.tally_cells(places, self._draws(block, chosen.regions), self.tables, chosen, totals)
+        late = kernel.sum_cells(places, self._draws(block, chosen.regions), self.tables, chosen, totals)
         alone = {policy: self._regions(policy, block, places, rows) for policy in plans.others}
         for policy, region in alone.items():
             draws = self._draws(block, region[:, np.newaxis])
-            kernel.tally_requests(places, draws, self.tables, region, totals, policy)
+            kernel.sum_requests(places, draws, self.tables, region, totals, policy)
         if self.baseline is None:
             return
         column = np.flatnonzero(plans.by_cell == self.baseline)

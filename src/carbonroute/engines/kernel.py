@@ -177,7 +177,7 @@ def layers(regions: Integers) -> tuple[Integers, Integers]:
 
 
 @compiled
-def tally_cells(
+def sum_cells(
     places: CellSpans, draws: Draws, tables: Lookups, chosen: Chosen, totals: Accumulators
 ) -> Integers:
     """Add up C cells under policies that send each of them to one region.
@@ -295,7 +295,7 @@ def pair_requests(
 
 
 @compiled
-def tally_requests(
+def sum_requests(
     places: CellSpans, draws: Draws, tables: Lookups, region: Integers, totals: Accumulators, policy: int
 ) -> None:
     """Add up one policy's n requests, each in a region of its own, shape (n,)."""

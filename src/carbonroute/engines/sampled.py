@@ -11,7 +11,7 @@ from carbonroute.engines.draws import SCHEMES
 from carbonroute.engines.rerun import until_reads_are_known
 from carbonroute.engines.samples import serve
 from carbonroute.engines.unsupported import refuse_replicas
-from carbonroute.engines.workers import SERVER, Part, counted, parts, ready, tally_of
+from carbonroute.engines.workers import SERVER, Part, block_router, counted, parts, ready
 from carbonroute.errors import Fault, InputError
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, Scenario
@@ -116,5 +116,5 @@ def _in_sequence(inputs: Inputs, step: Callable[[int], None], *, kept: bool) -> 
     outcomes: list[Outcome] = []
     for together, blocks in SCHEMES[inputs.scenario.sampling.scheme](inputs, compiled=not kept):
         candidates = [inputs.candidates[policy] for policy in together]
-        outcomes += tally_of(inputs, candidates, kept=kept)(counted(blocks, len(candidates), step))
+        outcomes += block_router(inputs, candidates, kept=kept)(counted(blocks, len(candidates), step))
     return tuple(outcomes)

@@ -20,7 +20,7 @@ from carbonroute.traffic import Requests
 from carbonroute.workloads.energy import account
 
 
-def tally(
+def route_blocks(
     dispatchers: Sequence[Dispatcher],
     site: Site,
     carbon_g_per_kwh: Array,
@@ -40,14 +40,14 @@ def tally(
     -------
     One outcome per policy.
     """
-    tallies = [Tally(dispatcher, site, carbon_g_per_kwh) for dispatcher in dispatchers]
+    sums = [OutcomeSums(dispatcher, site, carbon_g_per_kwh) for dispatcher in dispatchers]
     for block in blocks:
-        served = [one.add(block) for one in tallies]
+        served = [one.add(block) for one in sums]
         if baseline is not None:
             label = dispatchers[baseline].candidate.label
-            for one, own in zip(tallies, served, strict=True):
+            for one, own in zip(sums, served, strict=True):
                 one.pair(own, label, served[baseline])
-    return tuple(one.outcome() for one in tallies)
+    return tuple(one.outcome() for one in sums)
 
 
 def serve(
@@ -117,7 +117,7 @@ class TimesByWorkload:
         return self._counted or Samples(tuple(tuple(parts) for parts in self._samples))
 
 
-class Tally:
+class OutcomeSums:
     """Sums over one policy's requests by origin × workload × region.
 
     `site`, `carbon_g_per_kwh`: the true facts of the regions, and their carbon intensities, shape (H, R).

@@ -40,7 +40,7 @@ CHUNK = 32
 
 #: Outcomes of a part of the requests, one per policy.
 Part = tuple[Outcome, ...]
-Tally = Callable[[Iterable[Block]], Part]
+BlockRouter = Callable[[Iterable[Block]], Part]
 
 
 def ready() -> BaseContext:
@@ -51,13 +51,13 @@ def ready() -> BaseContext:
     return server("carbonroute.engines.counting", "carbonroute.scenario")
 
 
-def tally_of(inputs: Inputs, candidates: Sequence[Candidate], *, kept: bool) -> Tally:
+def block_router(inputs: Inputs, candidates: Sequence[Candidate], *, kept: bool) -> BlockRouter:
     """Return a function that routes blocks and adds them up: latencies are kept, or counted by bin."""
     dispatchers = [Dispatcher.of(candidate, inputs) for candidate in candidates]
     together = len(candidates) == len(inputs.candidates)  # otherwise the others meet other requests
     world = dispatchers, inputs.site, inputs.carbon.g_per_kwh, inputs.baseline if together else None
     if kept:
-        return partial(samples.tally, *world)
+        return partial(samples.route_blocks, *world)
     from carbonroute.engines.counting import Counting
 
     return Counting(*world)
@@ -72,11 +72,11 @@ class Chunks:
 
     def __init__(self, inputs: Inputs, *, kept: bool, size: int = CHUNK) -> None:
         self.inputs, self.kept, self.size = inputs, kept, size
-        self._tally = tally_of(inputs, inputs.candidates, kept=kept)
+        self._route = block_router(inputs, inputs.candidates, kept=kept)
         self._pending: Iterator[tuple[int, Pending]] = iter(())
         self._next = sys.maxsize
 
-    def tally(self, chunk: int, step: Callable[[int], None] | None = None) -> Part | None:
+    def route(self, chunk: int, step: Callable[[int], None] | None = None) -> Part | None:
         """Return the outcomes of a chunk, or None where the run has ended before it.
 
         Forward is cheap: requests are drawn, or read, only once.
@@ -92,7 +92,7 @@ class Chunks:
             return None
         pending = chain([first], islice(self._pending, self.size - 1))
         drawn = stream_blocks(self.inputs.scenario, self.inputs.site, pending, compiled=not self.kept)
-        return self._tally(counted(drawn, len(self.inputs.candidates), step))
+        return self._route(counted(drawn, len(self.inputs.candidates), step))
 
 
 def counted(blocks: Iterable[Block], policies: int, step: Callable[[int], None] | None) -> Iterator[Block]:
@@ -118,7 +118,7 @@ def parts(
     others = min(workers - 1, int(expected))
     if others < 1:
         index = 0
-        while (part := here.tally(index, step)) is not None:
+        while (part := here.route(index, step)) is not None:
             yield part
             index += 1
         return
@@ -128,7 +128,7 @@ def parts(
 
 
 def _shared(here: Chunks, others: int, start_method: str) -> Iterator[Part]:
-    """Yield the chunks, of which other processes tally some and this one does while it waits for them."""
+    """Yield the chunks, of which other processes route some and this one does while it waits for them."""
     with TemporaryDirectory(prefix="carbonroute-") as folder:
         path = Path(folder) / "inputs"
         path.write_bytes(packed(here.inputs, here.kept, here.size))
@@ -150,7 +150,7 @@ def _in_order(here: Chunks, pool: WorkerPool, path: str, others: int) -> Iterato
     index = 1
     while True:
         while sum(not future.done() for future in ahead) < 2 * others:
-            ahead.append(pool.submit(_tally, path, index))
+            ahead.append(pool.submit(_route_chunk, path, index))
             index += 1
         if not ahead[0].done() and len(ahead) < 4 * (others + 1):
             ahead.append(_finished(here, index))
@@ -166,7 +166,7 @@ def _finished(here: Chunks, chunk: int) -> Future[Part | None]:
     """Return a chunk that was tallied here, or the fault of a policy in it: its turn comes as that of any."""
     future: Future[Part | None] = Future()
     try:
-        future.set_result(here.tally(chunk))
+        future.set_result(here.route(chunk))
     except PolicyError as error:
         future.set_exception(error)
     return future
@@ -202,8 +202,8 @@ def unpacked(content: bytes) -> tuple[Any, ...]:
     beside, rest = pickle.loads(content)  # noqa: S301  the parent process wrote this
     for reference, folder, digest in beside:
         Digests({reference: digest}).add(reference, POLICIES.find(reference, folder).digest or "")
-    found: tuple[Any, ...] = pickle.loads(rest)  # noqa: S301  bytes from that same process
-    return found
+    objects: tuple[Any, ...] = pickle.loads(rest)  # noqa: S301  bytes from that same process
+    return objects
 
 
 @lru_cache(maxsize=1)
@@ -212,5 +212,5 @@ def _chunks(path: str) -> Chunks:
     return Chunks(inputs, kept=kept, size=size)
 
 
-def _tally(path: str, chunk: int) -> Part | None:
-    return _chunks(path).tally(chunk)
+def _route_chunk(path: str, chunk: int) -> Part | None:
+    return _chunks(path).route(chunk)

@@ -20,8 +20,8 @@ MAX_VALUES = 100_000_000
 MAX_JSON_BYTES = MAX_BYTES // 4
 MAX_JSON_VALUES = 10_000_000
 #: What is held of a streamed table at a time: bytes of text, and values of a Parquet file.
-PIECE_BYTES = 2**23
-PIECE_VALUES = 2**20
+BATCH_BYTES = 2**23
+BATCH_VALUES = 2**20
 #: What is decoded of a Parquet file at a time, and the description of its columns.
 MAX_GROUP_BYTES = MAX_BYTES
 MAX_FOOTER_BYTES = 2**24

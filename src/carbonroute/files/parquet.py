@@ -27,6 +27,7 @@ import polars as pl
 from carbonroute.arrays import Integers
 from carbonroute.errors import InputError
 from carbonroute.files.limits import (
+    BATCH_BYTES,
     MAX_BYTES,
     MAX_COLUMNS,
     MAX_FOOTER_BYTES,
@@ -34,13 +35,12 @@ from carbonroute.files.limits import (
     MAX_LINE_BYTES,
     MAX_NAME,
     MAX_PAGES,
-    PIECE_BYTES,
 )
 from carbonroute.files.text import Digests, InputFile, opened, refused
 
 #: Files up to here are held in memory while they are read; larger ones stay on the disk.
 _HELD_BYTES = 2**26
-#: Values that are decoded at a time, before they are cut into pieces.
+#: Values that are decoded at a time, before they are cut into batches.
 _DECODED_VALUES = 2**23
 _MAGIC = b"PAR1"
 #: A page's header has some dozens of bytes, more where it holds the least and the greatest value.
@@ -169,11 +169,11 @@ class ParquetFile:
         table = self.collect(names, 0, rows)
         return table[: next(iter(_cuts(table)[1:]), 0)]
 
-    def pieces(self, names: Sequence[str], rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Yield columns in pieces, each with the index of its first row.
+    def batches(self, names: Sequence[str], rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Yield columns in batches, each with the index of its first row.
 
         `names`: the columns; see `collect`.
-        `rows`: how many rows a piece has; fewer, where texts are long.
+        `rows`: how many rows a batch has; fewer, where texts are long.
         Raises InputError if the columns are too large, or the file is damaged.
         """
         self.require(self.readable(names))
@@ -181,9 +181,9 @@ class ParquetFile:
         for first in range(0, self.rows, at_once):
             decoded = self.collect(names, first, at_once)
             for begin in range(0, len(decoded), rows):
-                piece = decoded[begin : begin + rows]
-                for low, high in pairwise(_cuts(piece)):
-                    yield first + begin + low, piece[low:high]
+                batch = decoded[begin : begin + rows]
+                for low, high in pairwise(_cuts(batch)):
+                    yield first + begin + low, batch[low:high]
 
 
 @contextmanager
@@ -317,13 +317,13 @@ def _text_bytes(column: pl.Series) -> Integers:
 
 
 def _cuts(table: pl.DataFrame) -> list[int]:
-    """Return where to cut a table so that its pieces hold few bytes of text, ends included."""
+    """Return where to cut a table so that its batches hold few bytes of text, ends included."""
     texts = table.select(pl.col(pl.String)).iter_columns()
     until = np.cumsum(sum(map(_text_bytes, texts), np.zeros(len(table), dtype=np.int64)))
     cuts = [0]
     while cuts[-1] < len(table):
         before = int(until[cuts[-1] - 1]) if cuts[-1] else 0
-        cuts.append(max(int(np.searchsorted(until, before + PIECE_BYTES, side="right")), cuts[-1] + 1))
+        cuts.append(max(int(np.searchsorted(until, before + BATCH_BYTES, side="right")), cuts[-1] + 1))
     return cuts
 
 

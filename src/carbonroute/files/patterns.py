@@ -61,7 +61,7 @@ def without_marks(pattern: str) -> str:
 
 def unknown_mark(pattern: str, marks: Iterable[str]) -> str | None:
     """Return the first thing in braces that is none of the marks."""
-    return next((found for found in re.findall(r"\{\w*\}", pattern) if found not in marks), None)
+    return next((mark for mark in re.findall(r"\{\w*\}", pattern) if mark not in marks), None)
 
 
 def remedy_for_nothing(pattern: str, folder: Path) -> str:

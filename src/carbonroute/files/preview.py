@@ -30,7 +30,7 @@ from carbonroute.files.csv_layout import (
     require_header,
     separator_of,
 )
-from carbonroute.files.limits import HEADER_LINES, PIECE_BYTES
+from carbonroute.files.limits import BATCH_BYTES, HEADER_LINES
 from carbonroute.files.numbers import column_numbers
 from carbonroute.files.parquet import is_readable, parquet
 from carbonroute.files.streams import JSON_LINES
@@ -321,7 +321,7 @@ def layout_of(path: Path, file_name: str) -> CsvLayout:
 
 def _is_small(path: Path, file_name: str) -> bool:
     with opened(path, file_name) as file:
-        return file.size <= PIECE_BYTES
+        return file.size <= BATCH_BYTES
 
 
 def _plain_table(path: Path, file_name: str, layout: CsvLayout) -> pl.DataFrame | None:

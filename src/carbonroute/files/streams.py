@@ -1,4 +1,4 @@
-"""Reading tables of any size piece by piece: CSV and JSON lines, both also compressed, and Parquet."""
+"""Reading tables of any size batch by batch: CSV and JSON lines, both also compressed, and Parquet."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from carbonroute.files.csv_layout import FIRST_LINE, PLAIN, CsvLayout, parsed
-from carbonroute.files.limits import PIECE_BYTES, PIECE_VALUES
+from carbonroute.files.limits import BATCH_BYTES, BATCH_VALUES
 from carbonroute.files.parquet import parquet
 from carbonroute.files.strict_json import refuse_halves
-from carbonroute.files.tables import PARQUET, Pieces, csv_pieces, required, text_pieces
+from carbonroute.files.tables import PARQUET, Batches, csv_batches, required, text_batches
 from carbonroute.files.text import Digests, refused, repeated
 
 #: How the names of files of JSON lines end.
@@ -33,14 +33,14 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
     path: Path,
     file_name: str,
     required_columns: Mapping[str, str],
-    piece_bytes: int = PIECE_BYTES,
-    piece_values: int = PIECE_VALUES,
+    batch_bytes: int = BATCH_BYTES,
+    batch_values: int = BATCH_VALUES,
     digests: Digests | None = None,
     kind: str | None = None,
     *,
     layout: CsvLayout = PLAIN,
-) -> Pieces:
-    """Yield some columns of a table of any size, piece by piece, each with the line of its first row.
+) -> Batches:
+    """Yield some columns of a table of any size, batch by batch, each with the line of its first row.
 
     Fields of text files come as text, null where there is none; those of a Parquet file typed, and its rows
     count as lines below a header.
@@ -55,8 +55,8 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
     required_columns
         Names of the columns, by the key that asks for them. In JSON lines they are keys, and the first
         line has them all.
-    piece_bytes, piece_values
-        Size of a piece of text, and of a Parquet file; the rows do not depend on them.
+    batch_bytes, batch_values
+        Size of a batch of text, and of a Parquet file; the rows do not depend on them.
     digests
         Where the digest of the file is noted, when all of it has been read.
     kind
@@ -66,40 +66,40 @@ def stream_table(  # noqa: PLR0913  a file, its columns, and how it is read
     kind = kind or (suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:]))
     if kind in PARQUET:
         layout.require_csv(file_name, "a Parquet file")
-        parts = _stream_parquet(path, file_name, required_columns, piece_values, digests)
+        parts = _stream_parquet(path, file_name, required_columns, batch_values, digests)
     elif kind == ".csv":
-        parts = csv_pieces(
+        parts = csv_batches(
             path,
             file_name,
             lambda names: required(required_columns, names, file_name),
-            piece_bytes,
+            batch_bytes,
             digests,
             layout=layout,
         )
     elif kind in JSON_LINES:
         layout.require_csv(file_name, "a file of JSON lines")
-        parts = _stream_json(path, file_name, required_columns, piece_bytes, digests)
+        parts = _stream_json(path, file_name, required_columns, batch_bytes, digests)
     else:
         remedy = "a name that ends in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet is expected"
         raise refused(file_name, f"is of unknown kind {path.suffix!r}", remedy)
     rows = 0
-    for first_line, piece in parts:
-        rows += len(piece)
-        yield first_line, piece
+    for first_line, batch in parts:
+        rows += len(batch)
+        yield first_line, batch
     if not rows:
         raise refused(file_name, "there is a header and no data", "one line per request is expected")
 
 
 def _stream_json(
-    path: Path, file_name: str, required_columns: Mapping[str, str], piece_bytes: int, digests: Digests | None
-) -> Pieces:
+    path: Path, file_name: str, required_columns: Mapping[str, str], batch_bytes: int, digests: Digests | None
+) -> Batches:
     schema = dict.fromkeys(required_columns.values(), pl.String())
 
     def parse(data: bytes) -> pl.DataFrame:
         return pl.read_ndjson(io.BytesIO(data), schema=schema)
 
     first_line = 0
-    for first_line, lines in text_pieces(path, file_name, piece_bytes, digests):
+    for first_line, lines in text_batches(path, file_name, batch_bytes, digests):
         data = lines.removesuffix(b"\n")
         if first_line == 1:
             required(required_columns, _keys(data.partition(b"\n")[0], file_name), file_name)
@@ -124,14 +124,14 @@ def _stream_parquet(
     path: Path,
     file_name: str,
     required_columns: Mapping[str, str],
-    piece_values: int,
+    batch_values: int,
     digests: Digests | None,
-) -> Pieces:
+) -> Batches:
     with parquet(path, file_name, digests) as file:
         names = required(required_columns, list(file.schema), file_name)
-        rows = max(piece_values // max(len(names), 1), 1)
-        for first, piece in file.pieces(names, rows):
-            yield FIRST_LINE + first, piece
+        rows = max(batch_values // max(len(names), 1), 1)
+        for first, batch in file.batches(names, rows):
+            yield FIRST_LINE + first, batch
 
 
 def _refuse_twice(data: bytes, file_name: str, first_line: int) -> None:

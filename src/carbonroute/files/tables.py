@@ -26,11 +26,11 @@ from carbonroute.files.csv_layout import (
     require_header,
 )
 from carbonroute.files.limits import (
+    BATCH_BYTES,
     HEADER_LINES,
     MAX_BYTES,
     MAX_LINE_BYTES,
     MAX_VALUES,
-    PIECE_BYTES,
 )
 from carbonroute.files.parquet import ParquetFile, parquet
 from carbonroute.files.text import Digests, chunks, plain_lines, refused
@@ -46,8 +46,8 @@ _FORMULA = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 #: Makes a table of lines, of which the first may be skipped.
 Parser: TypeAlias = "Callable[..., pl.DataFrame]"
 
-#: Rows, each piece with the line of its first one.
-Pieces: TypeAlias = "Iterator[tuple[int, pl.DataFrame]]"
+#: Rows, each batch with the line of its first one.
+Batches: TypeAlias = "Iterator[tuple[int, pl.DataFrame]]"
 
 #: A value as text and as number, with its time, its zone and its place in the file.
 _BYTES_PER_VALUE = 100
@@ -55,8 +55,8 @@ _BYTES_PER_VALUE = 100
 #: Bytes that are compared at once: they and the answers fit a processor's cache.
 _AT_ONCE = 2**16
 
-#: Size of a piece of a table that is read as a whole.
-_WHOLE_BYTES = 4 * PIECE_BYTES
+#: Size of a batch of a table that is read as a whole.
+_WHOLE_BYTES = 4 * BATCH_BYTES
 
 
 def read_table(
@@ -76,8 +76,8 @@ def read_table(
             table = _whole(file)
     else:
         parts, values = [], 0
-        pieces = csv_pieces(path, file_name, list, _WHOLE_BYTES, digests, MAX_BYTES, layout)
-        for _, part in pieces:
+        batches = csv_batches(path, file_name, list, _WHOLE_BYTES, digests, MAX_BYTES, layout)
+        for _, part in batches:
             values += part.height * part.width
             _require_room(values, file_name)
             parts.append(part)
@@ -121,16 +121,16 @@ def required(columns: Mapping[str, str], names: Sequence[str], file_name: str) -
     return list(dict.fromkeys(columns.values()))
 
 
-def csv_pieces(
+def csv_batches(
     path: Path,
     file_name: str,
     select: Callable[[list[str]], Sequence[str]],
-    piece_bytes: int = PIECE_BYTES,
+    batch_bytes: int = BATCH_BYTES,
     digests: Digests | None = None,
     limit: float = float("inf"),
     layout: CsvLayout = PLAIN,
-) -> Pieces:
-    """Yield columns of a CSV file as text, piece by piece.
+) -> Batches:
+    """Yield columns of a CSV file as text, batch by batch.
 
     Raises InputError if there is no such file, or it is no such table: when a line that is not a row is
     reached.
@@ -139,8 +139,8 @@ def csv_pieces(
     ----------
     select
         Returns which columns are wanted, of all that there are; or refuses the file.
-    piece_bytes
-        Size of a piece; the rows do not depend on it.
+    batch_bytes
+        Size of a batch; the rows do not depend on it.
     limit
         Most bytes that the file may have.
     layout
@@ -148,11 +148,11 @@ def csv_pieces(
     """
     separator = layout.separator
     names: list[str] = []
-    for begin, piece in text_pieces(path, file_name, piece_bytes, digests, limit):
-        line, data = begin, piece
+    for begin, batch in text_batches(path, file_name, batch_bytes, digests, limit):
+        line, data = begin, batch
         skip_lines = 0 if names else 1
         if not names:
-            line, data = begin + layout.skip_rows, _below(piece, layout, file_name)
+            line, data = begin + layout.skip_rows, _below(batch, layout, file_name)
             names, following = _header(data, file_name, layout)
             columns = _columns(select(names), names, separator)
             if following is None:
@@ -184,10 +184,10 @@ def typed_table(
     Raises InputError if there is no such file, or its header is at fault.
     """
     parts: list[pl.DataFrame] = []
-    for _, piece in text_pieces(path, file_name, _WHOLE_BYTES, None, MAX_BYTES):
-        data, skip_lines = piece, 0
+    for _, batch in text_batches(path, file_name, _WHOLE_BYTES, None, MAX_BYTES):
+        data, skip_lines = batch, 0
         if not parts:
-            data, skip_lines = _below(piece, layout, file_name), 1
+            data, skip_lines = _below(batch, layout, file_name), 1
             names, following = _header(data, file_name, layout)
             row = [] if following is None else following.split(layout.separator.encode())
             if len(row) != len(names):
@@ -292,10 +292,10 @@ def _line_ends(data: bytes) -> int:
     )
 
 
-def text_pieces(
+def text_batches(
     path: Path,
     file_name: str,
-    piece_bytes: int,
+    batch_bytes: int,
     digests: Digests | None = None,
     limit: float = float("inf"),
 ) -> Iterator[tuple[int, bytes]]:
@@ -304,9 +304,9 @@ def text_pieces(
     The last line of the file may have its end; empty lines after it are left out.
     """
     first_line, held = 1, b""
-    for chunk in chunks(path, file_name, piece_bytes, limit, digests):
+    for chunk in chunks(path, file_name, batch_bytes, limit, digests):
         held += chunk
-        if len(held) < piece_bytes:
+        if len(held) < batch_bytes:
             continue
         size = _without_empty(held, held.rfind(b"\n") + 1)
         if len(held) - size > MAX_LINE_BYTES + 2:

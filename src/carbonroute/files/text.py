@@ -140,7 +140,7 @@ def read_bytes(path: Path, file_name: str, limit: int = MAX_BYTES, digests: Dige
 def chunks(
     path: Path, file_name: str, chunk_bytes: int, limit: float = float("inf"), digests: Digests | None = None
 ) -> Iterator[bytes]:
-    """Yield a regular file's content piece by piece, at most `limit` bytes, expanded if it is packed.
+    """Yield a regular file's content batch by batch, at most `limit` bytes, expanded if it is packed.
 
     When all of it has been read its digest is added to `digests`.
     """

@@ -191,7 +191,7 @@ class AccessLog(Format):
         settings: ImportSettings,  # noqa: ARG002  a format whose lines name their layout needs it
         digests: Digests,
     ) -> Iterator[tuple[int, bytes, Layout]]:
-        """Yield pieces of a log, each with the number of its first line and its layout."""
+        """Yield batches of a log, each with the number of its first line and its layout."""
         for first_line, data in file.blocks(digests):
             yield first_line, data, layout
 

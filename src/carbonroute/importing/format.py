@@ -16,7 +16,7 @@ from carbonroute.files.limits import MAX_LINE_BYTES
 from carbonroute.files.preview import Preview, preview
 from carbonroute.files.streams import stream_table
 from carbonroute.files.strict_json import read_json
-from carbonroute.files.tables import Pieces
+from carbonroute.files.tables import Batches
 from carbonroute.files.text import Digests, chunks, refused
 from carbonroute.importing.aggregates import Aggregates
 from carbonroute.importing.settings import ImportSettings
@@ -91,7 +91,7 @@ class File:
         """
         return preview(self.path, self.name, self.kind, self.layout)
 
-    def pieces(self, columns: Iterable[str], digests: Digests) -> Pieces:
+    def batches(self, columns: Iterable[str], digests: Digests) -> Batches:
         """Yield these columns of the whole table, as `stream_table` does."""
         named = {name: name for name in columns}
         return stream_table(self.path, self.name, named, digests=digests, kind=self.kind, layout=self.layout)

@@ -51,7 +51,7 @@ def recognised(file: File, settings: ImportSettings) -> Format:
         refuse_carbon(file.preview, settings)
     if form is None:
         table = file.preview if file.content != "json" else None
-        looks = (
+        content = (
             f"columns {table.listed}"
             if table and not table.is_json
             else f"it begins with {file.first_line!r}"
@@ -61,7 +61,7 @@ def recognised(file: File, settings: ImportSettings) -> Format:
             f"format (nginx, Apache or Envoy), such as --log-format '{COMBINED}'"
         )
         _refuse_nearly(file)
-        faults = [Fault("", f"is of no known format: {looks}", remedy)]
+        faults = [Fault("", f"is of no known format: {content}", remedy)]
         if file.content == "text" and file.preview is None:
             faults += _as_table(file)
         faults += [Fault(f"tried {each.name}", f"looked for {each.features}") for each in FORMATS]

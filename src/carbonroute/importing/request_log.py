@@ -131,13 +131,13 @@ def read_request_log(path: Path, columns: str = "") -> RequestLog:
             raise refused(file.name, "lists no requests", "save each request, not the summary alone")
         table = pl.DataFrame(rows, infer_schema_length=None)
         renamed = {"time": "arrival_time_s", "first_ms": "ttft_ms", "service_ms": "latency_ms"}
-        pieces = iter([(1, table.rename({**renamed, "prompt": "prompt_tokens", "answer": "output_tokens"}))])
+        batches = iter([(1, table.rename({**renamed, "prompt": "prompt_tokens", "answer": "output_tokens"}))])
         chosen = _chosen([*renamed.values(), "prompt_tokens", "output_tokens", "status"], columns, file.name)
     else:
         chosen = _chosen(file.table().head.columns, columns, file.name)
-        wanted = {column.name: column.name for column in chosen.values()}
-        pieces = stream_table(path, file.name, wanted, kind=file.kind, layout=file.layout)
-    parts = [_Piece(piece, first_line, chosen, file.name).read() for first_line, piece in pieces]
+        by_name = {column.name: column.name for column in chosen.values()}
+        batches = stream_table(path, file.name, by_name, kind=file.kind, layout=file.layout)
+    parts = [_LogBatch(batch, first_line, chosen, file.name).read() for first_line, batch in batches]
     return _joined(parts, chosen, file.name)
 
 
@@ -147,8 +147,8 @@ def _chosen(names: list[str], stated: str, file_name: str) -> dict[LogRole, _Col
     for role, patterns in _NAMES.items():
         taken = {column.name for column in chosen.values()}
         free = [name for name in names if name not in taken]
-        found = (name for pattern in patterns for name in free if pattern.fullmatch(name))
-        if role not in chosen and (name := next(found, None)) is not None:
+        matching = (name for pattern in patterns for name in free if pattern.fullmatch(name))
+        if role not in chosen and (name := next(matching, None)) is not None:
             chosen[role] = _Column(name, unit_of(name))
     needed: tuple[LogRole, ...] = ("arrival", "prompt", "output")
     missing: list[str] = [role for role in needed if role not in chosen]
@@ -176,7 +176,7 @@ def _stated(stated: str, names: list[str]) -> Iterator[tuple[LogRole, _Column]]:
 
 @dataclass(frozen=True)
 class _ParsedRows:
-    """Rows of a piece: the numbers of each, whether it failed, and its faults."""
+    """Rows of a batch: the numbers of each, whether it failed, and its faults."""
 
     times_s: dict[LogRole, Array]
     tokens: dict[LogRole, Array]
@@ -185,7 +185,7 @@ class _ParsedRows:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _LogBatch:
     """Some rows of a file, the line of the first one, and the columns by role."""
 
     table: pl.DataFrame
@@ -266,7 +266,7 @@ class _Piece:
 
 
 def _joined(parts: list[_ParsedRows], chosen: Mapping[LogRole, _Column], file_name: str) -> RequestLog:
-    """Return the requests of all pieces, by arrival, or refuse them."""
+    """Return the requests of all batches, by arrival, or refuse them."""
     times_s = {role: np.concatenate([part.times_s[role] for part in parts]) for role in parts[0].times_s}
     served = ~np.concatenate([part.failed for part in parts])
     _refuse_other_clocks({role: times[served] for role, times in times_s.items()}, chosen, file_name)

@@ -79,7 +79,7 @@ class TimeColumn:
     """How the time column of one file is read: its unit, its zone, and whether it has a date.
 
     `unit`: of numbers, where the format states it.
-    `dated`: whether times are those of the calendar; None before the first piece.
+    `dated`: whether times are those of the calendar; None before the first batch.
     `notes`: how times were taken, for people.
     """
 

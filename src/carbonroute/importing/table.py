@@ -185,19 +185,19 @@ class RequestTable(Format):
         """Return the columns, the first one as times, the others as numbers or texts."""
         time, *others = columns
         parts, count = [], 0
-        for first_line, piece in file.pieces(columns, digests):
-            count += len(piece)
+        for first_line, batch in file.batches(columns, digests):
+            count += len(batch)
             if count > MAX_ROWS:
                 raise refused(file.name, f"there are more than {MAX_ROWS:,} rows", "import a part of it")
-            names = [column_text(piece[name], file.name) for name in sorted(texts)]
+            names = [column_text(batch[name], file.name) for name in sorted(texts)]
             joined = pl.concat_str(names, separator="\n", ignore_nulls=True) if names else None
             rows = None if joined is None else pl.select(joined).to_series()
-            times = clock.times_us(piece[time], file.name, first_line, strict=True, series=rows)
-            self._require_times(times, piece[time], first_line, file.name)
+            times = clock.times_us(batch[time], file.name, first_line, strict=True, series=rows)
+            self._require_times(times, batch[time], first_line, file.name)
             values = [
-                column_text(piece[name], file.name)
+                column_text(batch[name], file.name)
                 if name in texts
-                else self._numbers(piece[name], first_line, file.name)
+                else self._numbers(batch[name], first_line, file.name)
                 for name in others
             ]
             parts.append(pl.DataFrame([times.alias("time_us"), *values]))

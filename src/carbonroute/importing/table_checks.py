@@ -76,7 +76,7 @@ def sums_of_others(table: pl.DataFrame, kinds: Mapping[Role, str], name: str) ->
 
     `table`: with ``time_us``.
     """
-    found: dict[Role, str] = {}
+    column_of: dict[Role, str] = {}
     for kind, column in kinds.items():
         if table[column].n_unique() < 3:
             continue
@@ -90,8 +90,8 @@ def sums_of_others(table: pl.DataFrame, kinds: Mapping[Role, str], name: str) ->
         )
         names = is_sum[column].drop_nulls().to_list()
         if len(names) == 1:
-            found[kind] = names[0]
-    return found
+            column_of[kind] = names[0]
+    return column_of
 
 
 def require_ordered_quantiles(table: pl.DataFrame, roles: Mapping[Role, str], file_name: str) -> None:

@@ -68,7 +68,7 @@ class Trace(Format):
         return bool(chosen(names, roles, settings, file.name)) or (preview.is_log and "request" in names)
 
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
-        """Count the requests of all rows, piece by piece."""
+        """Count the requests of all rows, batch by batch."""
         settings, preview = aggregates.settings, file.preview
         if preview is None:
             raise refused(
@@ -80,10 +80,10 @@ class Trace(Format):
             settings = replace(settings, service_unit="s")
         columns = _Columns(roles, settings, file.name)
         clock = TimeColumn(settings, _clock_unit(file, preview.names))
-        for first_line, piece in file.pieces([time, *columns.names], digests):
-            times = clock.times_us(piece[time], file.name, first_line, strict=False)
-            table = pl.DataFrame({"time_us": times, **columns.of(piece)})
-            aggregates.add_requests(file.name, table, lines_from(first_line, len(piece)))
+        for first_line, batch in file.batches([time, *columns.names], digests):
+            times = clock.times_us(batch[time], file.name, first_line, strict=False)
+            table = pl.DataFrame({"time_us": times, **columns.of(batch)})
+            aggregates.add_requests(file.name, table, lines_from(first_line, len(batch)))
         aggregates.undated |= clock.dated is False
         return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.notes), *clock.notes]
 
@@ -133,34 +133,34 @@ class _Columns:
             for role, name in self.roles.items()
         ]
 
-    def of(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
-        """Return a piece as the columns that `Aggregates.add_requests` takes."""
-        columns = self._numbers(piece)
+    def of(self, batch: pl.DataFrame) -> dict[str, pl.Series]:
+        """Return a batch as the columns that `Aggregates.add_requests` takes."""
+        columns = self._numbers(batch)
         if "status" in self.roles:
-            columns["status"] = _status(piece[self.roles["status"]], self.file_name)
+            columns["status"] = _status(batch[self.roles["status"]], self.file_name)
         kinds: tuple[Role, ...] = ("region", "origin", "workload")
         for kind in kinds:
             if kind in self.roles:
-                columns[kind] = column_text(piece[self.roles[kind]], self.file_name)
+                columns[kind] = column_text(batch[self.roles[kind]], self.file_name)
         if "path" in self.roles and "workload" not in self.roles:
-            text = column_text(piece[self.roles["path"]], self.file_name)
+            text = column_text(batch[self.roles["path"]], self.file_name)
             is_request = bool(text.head(20).str.contains(r"^[A-Z]+ (/|[a-z]+:)").any())
             columns["workload"] = path_of(text, is_request=is_request)
         return columns
 
-    def _numbers(self, piece: pl.DataFrame) -> dict[str, pl.Series]:
+    def _numbers(self, batch: pl.DataFrame) -> dict[str, pl.Series]:
         columns = {}
         if self.is_vllm:
-            begin, end = (_numbers(piece[name], self.file_name) for name in _VLLM)
+            begin, end = (_numbers(batch[name], self.file_name) for name in _VLLM)
             columns["service_ms"] = _known((end - begin) * MS_IN["s"])
         elif "service" in self.roles:
             name = self.roles["service"]
             by = MS_IN[service_unit(name, self.settings, self.file_name)]
-            columns["service_ms"] = _known(_numbers(piece[name], self.file_name, tries=True) * by)
+            columns["service_ms"] = _known(_numbers(batch[name], self.file_name, tries=True) * by)
         tokens: tuple[tuple[Role, str], ...] = (("prompt_tokens", "prompt"), ("answer_tokens", "answer"))
         for role, column in tokens:
             if role in self.roles:
-                values = _known(_numbers(piece[self.roles[role]], self.file_name))
+                values = _known(_numbers(batch[self.roles[role]], self.file_name))
                 columns[column] = values.round().cast(pl.Int64, strict=False)
         return columns
 

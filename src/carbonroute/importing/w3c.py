@@ -41,7 +41,7 @@ class W3c(AccessLog):
     def sections(
         self, file: File, layout: Layout, settings: ImportSettings, digests: Digests
     ) -> Iterator[tuple[int, bytes, Layout]]:
-        """Yield pieces of a log: a server that starts again, or logs put together, name the fields anew."""
+        """Yield batches of a log: a server that starts again, or logs put together, name the fields anew."""
         for first_line, data in file.blocks(digests):
             begin, line = 0, first_line
             while (place := _next_fields(data, begin)) is not None:

@@ -32,25 +32,25 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
     table = preview.table()
     settings: dict[str, Any] = {"rtt_file": file_name}
     if recognition.format == "pairs":
-        found = _pairs(table, recognition, preview)
+        matrix = _pairs(table, recognition, preview)
         columns_of = {role: recognition.columns[role] for role in ("from", "to")}
         settings["rtt_columns"] = {**columns_of, "ms": recognition.columns["round-trip time"]}
     else:
-        found = _matrix(table, preview)
+        matrix = _matrix(table, preview)
     if skip_rows := preview.layout.skip_rows:
         settings["rtt_skip_rows"] = skip_rows
-    rows, columns, findings = found.rows, found.columns, list(found.findings)
-    if found.absurd:
-        named = ", ".join(found.absurd[:_NAMED])
-        findings.append(f"{len(found.absurd):,} values that are no round-trip time: {named}")
-    quantities, more = describe(found.rtt_ms, rows, columns, file_name)
+    rows, columns, findings = matrix.rows, matrix.columns, list(matrix.findings)
+    if matrix.absurd:
+        named = ", ".join(matrix.absurd[:_NAMED])
+        findings.append(f"{len(matrix.absurd):,} values that are no round-trip time: {named}")
+    quantities, more = describe(matrix.rtt_ms, rows, columns, file_name)
     comments = [
         f"rows, for [[origins]]: {toml.names(list(dict.fromkeys(rows)))}",
         f"columns, for [[regions]]: {toml.names(columns)}",
     ]
-    if quantities["missing_pairs"] or found.absurd:
+    if quantities["missing_pairs"] or matrix.absurd:
         comments.append('missing = "reverse" takes the time of the way back, where that is there')
-    if quantities["missing_pairs"] or quantities["missing_diagonal"] or found.absurd:
+    if quantities["missing_pairs"] or quantities["missing_diagonal"] or matrix.absurd:
         comments.append('missing = "great-circle" estimates what is not there from latitude and longitude')
         comments.append("network.rtt_ms beside the file states single pairs")
     return Inspection(
@@ -61,7 +61,7 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
         table=pl.DataFrame(),
         findings=(*findings, *more),
         suggestion=toml.section("[network]", settings, comments),
-        pictures={"matrix": long(found.rtt_ms, rows, columns)},
+        pictures={"matrix": long(matrix.rtt_ms, rows, columns)},
     )
 
 

@@ -74,7 +74,7 @@ class Ordered:
         self.count = end
 
     def ascending(self) -> Iterator[Integers]:
-        """Yield all values in ascending order, in pieces."""
+        """Yield all values in ascending order, in batches."""
         size = max(self._held // (8 * max(len(self._runs), 1)), 2**6)
         held = [self._read(run.begin, min(run.begin + size, run.end)) for run in self._runs]
         place = [run.begin + len(values) for run, values in zip(self._runs, held, strict=True)]

@@ -86,9 +86,9 @@ class Recognised:
 
     def inspection(self) -> Inspection:
         """Return the content of the file as its reader sees it, and what no reader sees."""
-        found = self.reader.inspect(self.preview, self.recognition)
+        seen = self.reader.inspect(self.preview, self.recognition)
         unread = self.preview.unread
-        return replace(found, findings=(*found.findings, unread)) if unread else found
+        return replace(seen, findings=(*seen.findings, unread)) if unread else seen
 
 
 def recognised(path: Path, file_name: str, kind: Kind | None = None) -> Recognised:

@@ -81,8 +81,8 @@ def lone_spikes(values: Array) -> Mask:
 def _at(values: Array, hour: np.ndarray, column: np.ndarray) -> Array:
     """Return values at hours that may lie outside, where they are NaN."""
     inside = (hour >= 0) & (hour < len(values))
-    found: Array = np.where(inside, values[np.where(inside, hour, 0), column], np.nan)
-    return found
+    at_hours: Array = np.where(inside, values[np.where(inside, hour, 0), column], np.nan)
+    return at_hours
 
 
 def proposals(

@@ -201,7 +201,7 @@ class Windows:
             counts[0] += self._count
         else:
             self._sum, self._squares = self._sum + self._count, self._squares + self._count**2
-        for count in counts[: min(1, len(counts) - 1)].tolist():  # it may be of many pieces
+        for count in counts[: min(1, len(counts) - 1)].tolist():  # it may be of many batches
             self._sum, self._squares = self._sum + count, self._squares + count**2
         self._sum += int(counts[1:-1].sum())
         self._squares += int((counts[1:-1] ** 2).sum())
@@ -227,7 +227,7 @@ class Windows:
 class GapCounts:
     """Gaps between ascending times, counted in bins of which each is a 1,024th of its value, or 1 µs.
 
-    `times`: gives ascending times, µs, piece by piece, the same ones at every call.
+    `times`: gives ascending times, µs, batch by batch, the same ones at every call.
     `count`, `longest_us`: how many there are, and the longest; 0 for none.
     """
 

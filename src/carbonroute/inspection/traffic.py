@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.limits import BATCH_BYTES
 from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.streams import stream_table
@@ -64,7 +64,7 @@ class _Numbers:
     is_rounded: bool = False
 
     def add(self, numbers: pl.Series) -> None:
-        """Take in a piece of the column, null where it holds no number."""
+        """Take in a batch of the column, null where it holds no number."""
         values = numbers.cast(pl.Float64)
         values = values.filter(values.is_finite().fill_null(value=False)).alias("value")
         self.blank += len(numbers) - len(values)
@@ -110,7 +110,7 @@ class _Words:
     counts: pl.DataFrame | None = field(default_factory=lambda: pl.DataFrame(schema=_OF_WORDS))
 
     def add(self, words: pl.Series) -> None:
-        """Take in a piece of the column."""
+        """Take in a batch of the column."""
         if self.counts is None:
             return
         counted = words.alias("value").value_counts().cast({"count": pl.Int64})
@@ -166,13 +166,13 @@ def inspect(
     preview: Preview,
     recognition: Recognition,
     stated: TrafficFile | None = None,
-    piece_bytes: int = PIECE_BYTES,
+    batch_bytes: int = BATCH_BYTES,
 ) -> Inspection:
     """Inspect a log of requests.
 
     `stated`: the settings of a scenario that reads it: the unit of times that are numbers, and the zone of
     those without offset.
-    `piece_bytes`: how much of it is read at a time.
+    `batch_bytes`: how much of it is read at a time.
     Raises InputError if not a row can be read, or none has a time.
     """
     time = recognition.columns["time"]
@@ -182,8 +182,8 @@ def inspect(
     clock = _Clock.of(preview.first(time), time, unit, zone)
     seen, broken = _Seen(), None
     try:
-        for piece in _pieces(preview, recognition, piece_bytes):
-            _add(seen, piece, recognition, clock, file_name)
+        for batch in _batches(preview, recognition, batch_bytes):
+            _add(seen, batch, recognition, clock, file_name)
     except InputError as error:
         broken = error
         if not seen.rows:
@@ -266,7 +266,7 @@ class _Clock:
             )
 
     def read(self, column: pl.Series, file_name: str, line: int) -> pl.Series:
-        """Return a piece of the column in microseconds, null where an entry is no time."""
+        """Return a batch of the column in microseconds, null where an entry is no time."""
         if self.unit == "iso":
             return read_times(column, self.zone, file_name, line).to_physical()
         factor = US_PER_S / PER_SECOND[self.unit or "s"]
@@ -294,14 +294,14 @@ def _hours(span_us: float) -> str:
     return f"{span_us / size:.3g} {unit}"
 
 
-def _pieces(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
+def _batches(preview: Preview, recognition: Recognition, size: int) -> Iterator[tuple[int, pl.DataFrame]]:
     yield from stream_table(preview.path, preview.file_name, recognition.named(), size, layout=preview.layout)
 
 
 def _add(
-    seen: _Seen, piece: tuple[int, pl.DataFrame], recognition: Recognition, clock: _Clock, file_name: str
+    seen: _Seen, batch: tuple[int, pl.DataFrame], recognition: Recognition, clock: _Clock, file_name: str
 ) -> None:
-    line, table = piece
+    line, table = batch
     seen.add_times(clock.read(table[clock.column], file_name, line), line)
     for what in (what for what in _COUNTED if what in recognition.columns):
         column = table[recognition.columns[what]]
@@ -355,10 +355,10 @@ def _far_off(seen: _Seen, *, dated: bool) -> Iterator[str]:
 
 def _ranked(times: Ordered, rank: int) -> int:
     """Return the time with so many others before it."""
-    for piece in times.ascending():
-        if rank < len(piece):
-            return int(piece[rank])
-        rank -= len(piece)
+    for batch in times.ascending():
+        if rank < len(batch):
+            return int(batch[rank])
+        rank -= len(batch)
     raise IndexError(rank)
 
 
@@ -375,9 +375,9 @@ def describe(times: Ordered, rows: int, *, dated: bool) -> dict[str, Any]:
     span_us = times.high - times.low
     hours = Windows(times.low // US_PER_HOUR * US_PER_HOUR, US_PER_HOUR)
     windows = {name: Windows(times.low, size) for name, size in _WINDOWS}
-    for piece in times.ascending():
+    for batch in times.ascending():
         for counted in (hours, *windows.values()):
-            counted.add(piece)
+            counted.add(batch)
     gaps = GapCounts(times.ascending, span_us / (times.count - 1) if times.count > 1 else 0.0)
     ending = "" if dated else "_s"
     spread = {f"dispersion_per_{name}": counted.dispersion(times.high) for name, counted in windows.items()}
@@ -411,8 +411,8 @@ def pictures(times: Ordered, *, dated: bool) -> dict[str, pl.DataFrame]:
     window_us *= -(-span_us // (window_us * _MOST_POINTS))
     windows = max(span_us // window_us, 1)  # whole ones: a part of a window would look like a lull
     counts = np.zeros(windows, dtype=np.int64)
-    for piece in times.ascending():
-        place = (piece - times.low) // window_us
+    for batch in times.ascending():
+        place = (batch - times.low) // window_us
         counts += np.bincount(place[place < windows], minlength=windows)
     begin_us = times.low + np.arange(windows) * window_us
     rate = pl.DataFrame(

@@ -329,8 +329,8 @@ class Controller:
         if self._journal_problem and not killed:
             self._loop.held = before
             return None, ["nothing is moved while decisions cannot be recorded"]
-        wanted = self.baseline if by == "baseline" else mixed(plan, self.baseline, share)
-        carried = self._actuation.apply(wanted, decisions.state.requests_per_s[0], urgent=killed)
+        target = self.baseline if by == "baseline" else mixed(plan, self.baseline, share)
+        carried = self._actuation.apply(target, decisions.state.requests_per_s[0], urgent=killed)
         self._in_force = carried.in_force
         # From the baseline, the policy's weights come back within the limits of a step, as from anywhere.
         held = carried.in_force if share == 1 or by == "baseline" else plan

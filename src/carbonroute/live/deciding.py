@@ -12,9 +12,9 @@ from carbonroute.control.loop import Decisions
 from carbonroute.live.clock import Clock
 
 #: How often it is looked whether the kill file is there or the end was asked for, s.
-_LOOK_S = 0.05
+_POLL_S = 0.05
 #: So many looks are still waited then: a policy that is not slow is done by that time.
-_LOOKS_LEFT = 20
+_POLLS_LEFT = 20
 #: A decision that comes later than so many intervals after its reading is dropped.
 _STALE_INTERVALS = 3
 
@@ -125,8 +125,8 @@ class Deciding:
 
     def _waited(self, question: _OpenDecision, end_s: float) -> bool:
         """Wait for a decision; return whether it is there."""
-        left = _LOOKS_LEFT
-        while not question.done.wait(_LOOK_S):
+        left = _POLLS_LEFT
+        while not question.done.wait(_POLL_S):
             left -= self._in_a_hurry()
             if left <= 0 or self._clock.monotonic_s() >= end_s:
                 return False

@@ -218,9 +218,9 @@ def _of_pairs(
     )
     absent = [
         fault
-        for name, wanted, names, others, must in ends
+        for name, expected, names, others, must in ends
         for fault in _misplaced(
-            f"column {name!r}:", wanted, names.unique(maintain_order=True), must, set(others)
+            f"column {name!r}:", expected, names.unique(maintain_order=True), must, set(others)
         )
     ]
     if twice or absent:

@@ -126,10 +126,10 @@ def pairs_of(
 
     from carbonroute.files.tables import column_text, required
 
-    wanted = {"from": columns.from_, "to": columns.to, "ms": columns.ms}
-    required({f"{key}.{role}": name for role, name in wanted.items()}, table.columns, file_name)
+    roles = {"from": columns.from_, "to": columns.to, "ms": columns.ms}
+    required({f"{key}.{role}": name for role, name in roles.items()}, table.columns, file_name)
     texts = [
-        column_text(table[name], file_name).str.strip_chars().alias(role) for role, name in wanted.items()
+        column_text(table[name], file_name).str.strip_chars().alias(role) for role, name in roles.items()
     ]
     line = pl.int_range(first_line, first_line + len(table), dtype=pl.Int64, eager=True).alias("line")
     return pl.DataFrame([*texts, line])

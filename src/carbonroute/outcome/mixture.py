@@ -156,11 +156,11 @@ class Mixture:
 
     def _shares(self, latency_ms: Array) -> Array:
         """Return the probability of each group to be within each of n latencies, or n of its own, (K, n)."""
-        wanted_ms = np.broadcast_to(latency_ms, (len(self.requests), latency_ms.shape[-1]))
-        row, shares = np.arange(len(wanted_ms)), np.empty(wanted_ms.shape)
-        for some in np.array_split(row, 1 + wanted_ms.size // _AT_ONCE):
-            each = self.rows(np.repeat(some, wanted_ms.shape[1]))
-            shares[some] = each._shares_of(wanted_ms[some].ravel()).reshape(-1, wanted_ms.shape[1])
+        times_ms = np.broadcast_to(latency_ms, (len(self.requests), latency_ms.shape[-1]))
+        row, shares = np.arange(len(times_ms)), np.empty(times_ms.shape)
+        for some in np.array_split(row, 1 + times_ms.size // _AT_ONCE):
+            each = self.rows(np.repeat(some, times_ms.shape[1]))
+            shares[some] = each._shares_of(times_ms[some].ravel()).reshape(-1, times_ms.shape[1])
         return shares
 
     def _shares_of(self, latency_ms: Array) -> Array:
@@ -179,16 +179,16 @@ def quantiles(
     `share`: of the requests that stay within the quantile, 0…1.
     `workload`: whose requests; None for all.
     """
-    found_ms, together = np.full(len(distributions), np.nan), defaultdict(list)
+    quantiles_ms, together = np.full(len(distributions), np.nan), defaultdict(list)
     for place, distribution in enumerate(distributions):
         if not isinstance(distribution, Mixture):
-            found_ms[place] = distribution.quantile(share, workload)
+            quantiles_ms[place] = distribution.quantile(share, workload)
         elif len((part := distribution._of(workload)).groups):
             together[part.law.alike].append((place, part))
     for several in together.values():
         places, parts = zip(*several, strict=True)
-        found_ms[list(places)] = _searched(parts, share)
-    values: list[float] = found_ms.tolist()
+        quantiles_ms[list(places)] = _searched(parts, share)
+    values: list[float] = quantiles_ms.tolist()
     return values
 
 

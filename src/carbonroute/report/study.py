@@ -42,7 +42,7 @@ _SOURCES = MappingProxyType(
 
 def page_of_study(tables: StudyTables) -> Page:
     """Return the page of a study's tables, as `carbonroute.study.read` gives them."""
-    manifest = tables.facts
+    manifest = tables.manifest
     return Page(
         title=_question(tables),
         description=manifest.get("description", ""),
@@ -57,7 +57,7 @@ def page_of_study(tables: StudyTables) -> Page:
 
 def _question(tables: StudyTables) -> str:
     """Return the question that a study asks, as its title."""
-    name, axes = tables.facts["name"], overview.axes(tables)
+    name, axes = tables.manifest["name"], overview.axes(tables)
     if not axes:
         return f"{name}: how much carbon can routing save?"
     varied = " and ".join(filter(None, [", ".join(map(one_line, axes[:-1])), one_line(axes[-1])]))
@@ -66,7 +66,7 @@ def _question(tables: StudyTables) -> str:
 
 def _about(tables: StudyTables) -> Iterator[str]:
     """Yield the size of the study, in a few words each."""
-    cells = tables.facts["cells"]
+    cells = tables.manifest["cells"]
     yield count_of(cells, "cell")
     yield count_of(tables.summary["policy"].n_unique(), "policy", "policies")
     for (name,), values in tables.axes.group_by("axis", maintain_order=True):
@@ -84,7 +84,7 @@ def _sections(tables: StudyTables) -> Iterator[Section]:
         drawn = {"summary": tables.summary, "axes": tables.axes}
         yield Section("figures", "Figures", tuple(figures(drawn)))
         yield Section("cells", "Every combination", tuple(_combinations(tables)))
-    manifest = tables.facts
+    manifest = tables.manifest
     if manifest["failed"]:
         yield Section("failures", "What failed", tuple(_failures(manifest["failed"])))
     if manifest["notes"]:

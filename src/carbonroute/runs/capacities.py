@@ -86,8 +86,8 @@ def on_capacities(
         for world, (_, compare), without in zip(worlds, planned, unlimited, strict=True):
             parts, runs = [*islice(done, len(orders))], []
             for place, capacity in enumerate(portion):
-                found = dict(zip(chain(*orders), chain(*(part[place] for part in parts)), strict=True))
-                outcomes = tuple(found[index] for index in range(len(found)))
+                outcome_of = dict(zip(chain(*orders), chain(*(part[place] for part in parts)), strict=True))
+                outcomes = tuple(outcome_of[index] for index in range(len(outcome_of)))
                 same = compare(outcomes)
                 own, comparison = outcomes[: len(world.candidates)], beside(without or same, same)
                 with_capacity = replace(world, capacity=capacity)

@@ -199,16 +199,16 @@ def unverified(path: Path, model: type[Manifest] = Manifest) -> dict[str, Any]:
     return read_document(path, MANIFEST, model, OTHER_FOLDER)[1]
 
 
-def require_folder(path: Path, wanted: str) -> None:
+def require_folder(path: Path, expected: str) -> None:
     """Refuse a file where a folder of results is named.
 
     Raises RunFolderError with the command that takes the file.
     """
     if path.is_file():
-        kind = kind_of(path) or f"a file; name {wanted}"
-        raise RunFolderError(f"{path}: is not {wanted}, but {kind}")
+        kind = kind_of(path) or f"a file; name {expected}"
+        raise RunFolderError(f"{path}: is not {expected}, but {kind}")
     if not path.exists():
-        raise RunFolderError(f"{path}: there is no such folder; name {wanted}")
+        raise RunFolderError(f"{path}: there is no such folder; name {expected}")
 
 
 def _unfinished(path: Path) -> str:

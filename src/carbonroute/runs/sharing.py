@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from carbonroute.engines.workers import packed, unpacked
 from carbonroute.errors import WorkerError
-from carbonroute.processes import LOOK_UP_S, WorkerPool, ended_on_failure, result, server
+from carbonroute.processes import POLL_S, WorkerPool, ended_on_failure, result, server
 from carbonroute.scenario import Inputs
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ def shared(calls: Iterable[Call[T]], workers: int, modules: Sequence[str] = _MOD
                 if ahead[0].done():
                     yield result(ahead.popleft())
                 else:
-                    wait([each for each in ahead if not each.done()], LOOK_UP_S, FIRST_COMPLETED)
+                    wait([each for each in ahead if not each.done()], POLL_S, FIRST_COMPLETED)
     except BrokenProcessPool as error:
         raise WorkerError from error
     finally:

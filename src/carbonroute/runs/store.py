@@ -47,7 +47,7 @@ __all__ = [
     "RunFolder",
     "RunManifest",
     "add_to",
-    "facts",
+    "manifest_entries",
     "origin",
     "read_manifest",
     "read_tables",
@@ -94,7 +94,7 @@ def write_run(folder: RunFolder, result: Result) -> None:
             folder.write(_parquet_name(field.name), parquet.getvalue())
 
 
-def facts(result: Result) -> dict[str, Any]:
+def manifest_entries(result: Result) -> dict[str, Any]:
     """Return the manifest of a run, without its outputs."""
     scenario, inputs = result.inputs.scenario, result.inputs
     overview = result.tables.overview.row(0, named=True)
@@ -165,7 +165,7 @@ class _Factors(Subdocument):
 
 
 class RunManifest(Manifest):
-    """The part of a run's manifest that a report needs; see `facts`."""
+    """The part of a run's manifest that a report needs; see `manifest_entries`."""
 
     carbonroute: str
     engine: str

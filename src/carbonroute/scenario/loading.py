@@ -80,9 +80,9 @@ def _more_faults(
         faults = [fault for fault in further.faults if not is_below(fault.where, known)]
         if faults:
             yield InputError(source, faults)
-    found = data_faults(sections, data, tables, folder, {fault.where for fault in error.faults})
-    if found:
-        yield written.located(InputError.together(source, found), source)
+    more = data_faults(sections, data, tables, folder, {fault.where for fault in error.faults})
+    if more:
+        yield written.located(InputError.together(source, more), source)
 
 
 def _hours(tables: Mapping[str, Any]) -> object:

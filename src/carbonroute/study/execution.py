@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from carbonroute.errors import RunFolderError, WorkerError, visible
 from carbonroute.files.folder import open_file, writing
-from carbonroute.processes import LOOK_UP_S
+from carbonroute.processes import POLL_S
 from carbonroute.study.cell import CellResult, evaluate, versions
 from carbonroute.study.cells import Study, in_words
 from carbonroute.study.folder import LOGS, differences
@@ -70,7 +70,7 @@ class Execution:
         while self._waiting or self._suspects or any(seat.futures for seat in seats):
             self._dispatch(seats)
             running = [future for seat in seats for future in seat.futures]
-            ended, _ = wait(running, LOOK_UP_S, return_when=FIRST_COMPLETED)
+            ended, _ = wait(running, POLL_S, return_when=FIRST_COMPLETED)
             if not ended and any(seat.gone() for seat in seats):
                 raise WorkerError(*_GONE)
             for seat in seats:

@@ -55,7 +55,7 @@ class StudyTables:
     results: pl.DataFrame
     axes: pl.DataFrame
     summary: pl.DataFrame
-    facts: Mapping[str, Any]
+    manifest: Mapping[str, Any]
 
 
 def results_of(study: Study, folder: Path) -> pl.DataFrame:

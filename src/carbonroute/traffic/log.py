@@ -1,4 +1,4 @@
-"""A log of requests: read piece by piece, with every column checked."""
+"""A log of requests: read batch by batch, with every column checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from carbonroute.files.limits import SkipRows
 from carbonroute.files.numbers import column_numbers
 from carbonroute.files.preview import TIME, Certainty, Preview, Recognition, first_named
 from carbonroute.files.streams import JSON_LINES, stream_table
-from carbonroute.files.tables import Pieces, column_text, found_text
+from carbonroute.files.tables import Batches, column_text, found_text
 from carbonroute.files.times import ALWAYS, TimeZone, to_utc
 from carbonroute.spec import Spec
 from carbonroute.traffic.requests import Demand
@@ -224,16 +224,16 @@ class Log(Spec):
             if value is not None and value not in known:
                 yield Fault(f".{key}", f"there is no {value!r}", did_you_mean(value, known), "unknown-name")
 
-    def times(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.Series]:
+    def times(self, demand: Demand, place: str, dated: bool, batch_bytes: int) -> Iterator[pl.Series]:
         """Yield the times alone, microseconds since 1970 UTC, or since the log's own zero."""
         columns_by_key = {f"{place}.time_column": self.time_column}
-        for line, table in self._streamed(demand, columns_by_key, piece_bytes):
-            piece = LogPart(self.path, table, line)
-            times = self._time_us(piece, demand, dated)
-            piece.settle()
+        for line, table in self._streamed(demand, columns_by_key, batch_bytes):
+            batch = LogPart(self.path, table, line)
+            times = self._time_us(batch, demand, dated)
+            batch.settle()
             yield times
 
-    def pieces(self, demand: Demand, place: str, dated: bool, piece_bytes: int) -> Iterator[pl.DataFrame]:
+    def batches(self, demand: Demand, place: str, dated: bool, batch_bytes: int) -> Iterator[pl.DataFrame]:
         """Yield all rows as checked columns.
 
         Raises InputError with file and line: entries that are missing, unknown, not a number, negative or
@@ -259,45 +259,45 @@ class Log(Spec):
         columns_by_key = {f"{place}.{key}": name for key in keys if (name := getattr(self, key)) is not None}
         origin = -1 if self.origin is None else demand.origins.index(self.origin)
         workload = -1 if self.workload is None else demand.workloads.index(self.workload)
-        for line, table in self._streamed(demand, columns_by_key, piece_bytes):
-            piece = LogPart(self.path, table, line)
-            service = piece.numbers(
+        for line, table in self._streamed(demand, columns_by_key, batch_bytes):
+            batch = LogPart(self.path, table, line)
+            service = batch.numbers(
                 self.service_column, MAX_TIME_MS / MS_PER[self.service_unit or "ms"], gaps=True
             )
             columns = {
-                "time_us": self._time_us(piece, demand, dated),
-                "origin": piece.members(self.origin_column, self.origins, demand.origins, origin),
-                "workload": piece.members(self.workload_column, self.workloads, demand.workloads, workload),
-                "prompt_tokens": piece.numbers(self.prompt_tokens_column, MAX_TOKENS, whole=True),
-                "answer_tokens": piece.numbers(self.answer_tokens_column, MAX_TOKENS, whole=True),
+                "time_us": self._time_us(batch, demand, dated),
+                "origin": batch.members(self.origin_column, self.origins, demand.origins, origin),
+                "workload": batch.members(self.workload_column, self.workloads, demand.workloads, workload),
+                "prompt_tokens": batch.numbers(self.prompt_tokens_column, MAX_TOKENS, whole=True),
+                "answer_tokens": batch.numbers(self.answer_tokens_column, MAX_TOKENS, whole=True),
                 "service_ms": service * MS_PER[self.service_unit or "ms"],
             }
-            piece.settle()
+            batch.settle()
             yield pl.DataFrame(columns)
 
-    def _streamed(self, demand: Demand, columns_by_key: Mapping[str, str], piece_bytes: int) -> Pieces:
+    def _streamed(self, demand: Demand, columns_by_key: Mapping[str, str], batch_bytes: int) -> Batches:
         path = demand.folder / self.path
         return stream_table(
-            path, self.path, columns_by_key, piece_bytes, digests=demand.digests, layout=self.layout
+            path, self.path, columns_by_key, batch_bytes, digests=demand.digests, layout=self.layout
         )
 
-    def _time_us(self, piece: LogPart, demand: Demand, dated: bool) -> pl.Series:
-        column = piece.table[self.time_column]
+    def _time_us(self, batch: LogPart, demand: Demand, dated: bool) -> pl.Series:
+        column = batch.table[self.time_column]
         if self.time_unit != "iso":
-            return piece.epoch_us(column, self.time_unit, dated, self.layout.first_line)
+            return batch.epoch_us(column, self.time_unit, dated, self.layout.first_line)
         first = column.head(1)
         if column.dtype.is_numeric() or (
             column.dtype == pl.String and column_numbers(first).is_not_null().all()
         ):
             remedy = 'numbers need their unit: time_unit = "s", "ms", "us" or "ns"'
-            return piece.refuse(column, pl.repeat(True, len(column), eager=True), remedy, most=1)
+            return batch.refuse(column, pl.repeat(True, len(column), eager=True), remedy, most=1)
         horizon = ALWAYS
         if dated and demand.start is not None:
             horizon = demand.start, demand.start + timedelta(hours=demand.hours)
         try:
-            times = to_utc(column, self.time_zone, horizon, self.path, piece.first_line)
+            times = to_utc(column, self.time_zone, horizon, self.path, batch.first_line)
         except InputError as error:
-            piece.faults.extend(error.faults)
+            batch.faults.extend(error.faults)
             return pl.zeros(len(column), dtype=pl.Int64, eager=True)
         return times.to_physical()
 

@@ -17,7 +17,7 @@ from carbonroute.arrays import Array, Index
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import toml
 from carbonroute.files.durations import Duration
-from carbonroute.files.limits import PIECE_BYTES
+from carbonroute.files.limits import BATCH_BYTES
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.times import EPOCH
 from carbonroute.traffic.log import Log
@@ -116,15 +116,15 @@ class Replay(TrafficSource):
                 raise ValueError(f"{path!r} stands at [{paths.index(path)}] and [{index}]; files must differ")
         return logs
 
-    def arrivals(self, demand: Demand, piece_bytes: int = PIECE_BYTES) -> Arrivals:
-        """Return the requests of a horizon; the result does not depend on the size of a piece."""
+    def arrivals(self, demand: Demand, batch_bytes: int = BATCH_BYTES) -> Arrivals:
+        """Return the requests of a horizon; the result does not depend on the size of a batch."""
         self._require(demand)
         files = located(self.logs, demand)
         summaries = [LogSummary() for _ in files]
-        start_us = self._start_us(files, demand, piece_bytes)
+        start_us = self._start_us(files, demand, batch_bytes)
         for file, summary in zip(files, summaries, strict=True):
-            for piece in self._pieces(file, demand, piece_bytes):
-                summary.add(piece, start_us, demand.hours)
+            for batch in self._batches(file, demand, batch_bytes):
+                summary.add(batch, start_us, demand.hours)
             summary.refuse_unit(file.log.path)
             if self.sort_within is not None:
                 summary.refuse_late(file.log, self.sort_within)
@@ -143,9 +143,9 @@ class Replay(TrafficSource):
                 start_us,
                 [summary.earliest_us for summary in summaries],
                 [summary.late_us for summary in summaries],
-                piece_bytes,
+                batch_bytes,
             ),
-            expected=partial(self._expected, files, demand, start_us, piece_bytes),
+            expected=partial(self._expected, files, demand, start_us, batch_bytes),
             own="; ".join(filter(None, (log.own for log in self.logs))),
             files={file.log.path: demand.folder / file.log.path for file in files},
             source="; ".join(
@@ -177,32 +177,32 @@ class Replay(TrafficSource):
         if faults:
             raise InputError("scenario", faults)
 
-    def _pieces(self, file: LogFile, demand: Demand, piece_bytes: int) -> Iterator[pl.DataFrame]:
-        return file.log.pieces(demand, file.place, self.align == "calendar", piece_bytes)
+    def _batches(self, file: LogFile, demand: Demand, batch_bytes: int) -> Iterator[pl.DataFrame]:
+        return file.log.batches(demand, file.place, self.align == "calendar", batch_bytes)
 
-    def _start_us(self, files: Sequence[LogFile], demand: Demand, piece_bytes: int) -> int:
+    def _start_us(self, files: Sequence[LogFile], demand: Demand, batch_bytes: int) -> int:
         """Return when hour 0 begins, on the clock of the logs."""
         if self.align == "calendar" and demand.start is not None:
             return (demand.start - EPOCH) // timedelta(microseconds=1)
         return min(
             int(times.to_numpy().min())
             for file in files
-            for times in file.log.times(demand, file.place, dated=False, piece_bytes=piece_bytes)
+            for times in file.log.times(demand, file.place, dated=False, batch_bytes=batch_bytes)
         )
 
     def _inside(
-        self, files: Sequence[LogFile], demand: Demand, start_us: int, piece_bytes: int
+        self, files: Sequence[LogFile], demand: Demand, start_us: int, batch_bytes: int
     ) -> list[Iterator[pl.DataFrame]]:
-        """Return the rows of each file within the horizon, piece by piece."""
+        """Return the rows of each file within the horizon, batch by batch."""
         return [
-            (_within(piece, start_us, demand.hours) for piece in self._pieces(file, demand, piece_bytes))
+            (_within(batch, start_us, demand.hours) for batch in self._batches(file, demand, batch_bytes))
             for file in files
         ]
 
-    def _expected(self, files: Sequence[LogFile], demand: Demand, start_us: int, piece_bytes: int) -> Array:
+    def _expected(self, files: Sequence[LogFile], demand: Demand, start_us: int, batch_bytes: int) -> Array:
         origins, workloads = len(demand.origins), len(demand.workloads)
         counts = np.zeros((demand.hours, origins + 1, workloads + 1))  # −1, to be drawn, counts as the last
-        for rows in chain.from_iterable(self._inside(files, demand, start_us, piece_bytes)):
+        for rows in chain.from_iterable(self._inside(files, demand, start_us, batch_bytes)):
             hour = (rows["time_us"].to_numpy() - start_us) // US_PER_HOUR
             np.add.at(counts, (hour, rows["origin"].to_numpy(), rows["workload"].to_numpy()), 1)
         known = counts[:, :-1] + counts[:, -1:] * demand.origin_share[:, np.newaxis]
@@ -215,9 +215,9 @@ class Replay(TrafficSource):
         start_us: int,
         earliest_us: Sequence[int],
         late_us: Sequence[int],
-        piece_bytes: int,
+        batch_bytes: int,
     ) -> Iterator[Pending]:
-        inside = self._inside(files, demand, start_us, piece_bytes)
+        inside = self._inside(files, demand, start_us, batch_bytes)
         for index, rows in enumerate(_of_size(_in_order(inside, earliest_us, late_us), rng.BLOCK)):
             yield partial(self._requests, demand, start_us, index, rows)
 
@@ -249,7 +249,7 @@ def _in_order(
     Parameters
     ----------
     logs
-        The pieces of each log.
+        The batches of each log.
     earliest_us
         When the first request of each log comes, or before: its file is not opened until then.
     late_us

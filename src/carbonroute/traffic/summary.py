@@ -23,7 +23,7 @@ _SHORTEST_MS, _LONGEST_MS = 1e-3, 3.6e6
 
 @dataclass
 class LogSummary:
-    """Counts over the rows of one log, piece after piece.
+    """Counts over the rows of one log, batch after batch.
 
     Attributes
     ----------
@@ -53,11 +53,11 @@ class LogSummary:
     too_long: int = 0
     unanswered: int = 0
 
-    def add(self, piece: pl.DataFrame, start_us: int, hours: int) -> None:
-        """Count a piece's rows."""
+    def add(self, batch: pl.DataFrame, start_us: int, hours: int) -> None:
+        """Count a batch's rows."""
         time, service = pl.col("time_us"), pl.col("service_ms").filter(pl.col("service_ms").is_not_nan())
         previous = time.shift(1, fill_value=self.previous_us)
-        row = piece.select(
+        row = batch.select(
             earliest=time.min(),
             latest=time.max(),
             last=time.last(),
@@ -71,11 +71,11 @@ class LogSummary:
         ).row(0, named=True)
         end_us = start_us + hours * US_PER_HOUR
         if row["out_of_order"] or row["earliest"] < self.reached_us:
-            self._add_lateness(piece["time_us"].to_numpy(), start_us, end_us)
+            self._add_lateness(batch["time_us"].to_numpy(), start_us, end_us)
         elif row["inside"]:  # in the order of time: the last row within the horizon is the latest
-            before = int(piece["time_us"].search_sorted(end_us, side="left"))
-            self.reached_us = int(piece["time_us"][before - 1])
-        self.rows += len(piece)
+            before = int(batch["time_us"].search_sorted(end_us, side="left"))
+            self.reached_us = int(batch["time_us"][before - 1])
+        self.rows += len(batch)
         self.earliest_us = min(self.earliest_us, row["earliest"])
         self.latest_us = max(self.latest_us, row["latest"])
         self.previous_us = row["last"]

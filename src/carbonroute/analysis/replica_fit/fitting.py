@@ -183,7 +183,7 @@ def fit(problem: Problem, start: Mapping[str, float] | None = None) -> tuple[Coe
     free, values = list(COEFFICIENTS), {**sheet, **(start or {})}
     while free:
         values = least(problem, values, free)
-        found = _Found.at(problem, values, free)
+        found = _Estimate.at(problem, values, free)
         half = found.half_widths
         worst = int(np.argmax([half[at] / max(values[name], 1.0) for at, name in enumerate(free)]))
         if half[worst] <= DETERMINED * max(values[free[worst]], 1.0):
@@ -224,9 +224,9 @@ def least(problem: Problem, start: Mapping[str, float], free: Sequence[str]) -> 
         pull = np.sqrt(_pull(residuals, problem.blocks, free))
         known = np.array([problem.sheet[name] for name in free])
         lines = np.concatenate([roots[:, np.newaxis] * slopes, np.diag(pull)])
-        wanted = np.concatenate([-roots * residuals, pull * (known - present)])
+        target = np.concatenate([-roots * residuals, pull * (known - present)])
         bounds = -present - 1e-12, np.maximum(_MOST - present, 1e-12)
-        steps = lsq_linear(lines, wanted, bounds=bounds).x
+        steps = lsq_linear(lines, target, bounds=bounds).x
         present = (present + steps).clip(0, _MOST)
         visited.append(present)
         if len(visited) >= _LAST and np.abs(steps).max() < _ENOUGH:
@@ -254,7 +254,7 @@ def costs(residuals: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Estimate:
     """A solution: slopes of the residuals there, and what they say of its coefficients' errors.
 
     Attributes
@@ -273,7 +273,7 @@ class _Found:
     blocks: Integers
 
     @classmethod
-    def at(cls, problem: Problem, values: Mapping[str, float], free: Sequence[str]) -> _Found:
+    def at(cls, problem: Problem, values: Mapping[str, float], free: Sequence[str]) -> _Estimate:
         """Return the solution of some multiples."""
         slopes = _slopes(problem, values, list(COEFFICIENTS))
         return cls(free, slopes, problem.residuals(values).mean(axis=0), problem.blocks)

@@ -49,16 +49,16 @@ class QualityRow:
 def rows(part: str, truth: RequestTimes, model: RequestTimes) -> Iterator[QualityRow]:
     """Yield the statistics of all times that both know; those of N requests, shape (N,) each."""
     for quantity in QUANTITIES:
-        measured, found = _both(quantity, truth, model)
+        measured, modelled = _both(quantity, truth, model)
         for statistic, of in STATISTICS.items():
             if len(measured) and of(measured) > 0:
-                yield QualityRow(part, quantity, statistic, of(measured), of(found))
+                yield QualityRow(part, quantity, statistic, of(measured), of(modelled))
 
 
 def _both(quantity: str, truth: RequestTimes, model: RequestTimes) -> tuple[Array, Array]:
-    measured, found = getattr(truth, quantity), getattr(model, quantity)
-    known = np.isfinite(measured) & np.isfinite(found)
-    return measured[known], found[known]
+    measured, modelled = getattr(truth, quantity), getattr(model, quantity)
+    known = np.isfinite(measured) & np.isfinite(modelled)
+    return measured[known], modelled[known]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def misses(
     log: RequestLog, load: Load, truth: RequestTimes, model: RequestTimes, holds: float = HOLDS
 ) -> tuple[Miss, ...]:
     """Return the groups whose mean times the model misses by more than a part, the worst first."""
-    found = []
+    modelled = []
     for group, inside in groups(log, load).items():
         for quantity in QUANTITIES:
             known = inside & np.isfinite(getattr(truth, quantity)) & np.isfinite(getattr(model, quantity))
@@ -113,5 +113,5 @@ def misses(
             measured, mean = (float(getattr(times, quantity)[known].mean()) for times in (truth, model))
             miss = Miss(group, int(known.sum()), quantity, measured, mean)
             if abs(miss.error) > holds:
-                found.append(miss)
-    return tuple(sorted(found, key=lambda miss: -abs(miss.error)))
+                modelled.append(miss)
+    return tuple(sorted(modelled, key=lambda miss: -abs(miss.error)))

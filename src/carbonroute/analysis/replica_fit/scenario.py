@@ -53,12 +53,12 @@ def _matching(
 ) -> dict[str, dict[str, Any]]:
     """Return the ``llm`` of the pools of a model and a GPU by their paths, or refuse that there is none."""
     every = dict(_pools(data))
-    found = {
+    matching = {
         place: own
         for place, own in every.items()
         if all(own.get(key) == llm[key] for key in _NAMED if key in llm)
     }
-    if not found or len({str([own.get(key) for key in _NAMED]) for own in found.values()}) > 1:
+    if not matching or len({str([own.get(key) for key in _NAMED]) for own in matching.values()}) > 1:
         named = ", ".join(str(llm.get(key, "any")) for key in _NAMED)
         known = sorted({f"{own.get('model')} on {own.get('gpu')}" for own in every.values()})
         problem = f"found {'none or several' if every else 'no pool with llm'} for {named}"
@@ -66,7 +66,7 @@ def _matching(
             f"name one: --model and --gpu, of {'; '.join(known)}" if known else "a pool with llm is expected"
         )
         raise InputError(str(scenario), [Fault("pools", problem, remedy)])
-    return found
+    return matching
 
 
 def _pools(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
 from carbonroute.engines.routing import Dispatcher
-from carbonroute.engines.samples import Tally, TimesByWorkload, latencies_ms
+from carbonroute.engines.samples import OutcomeSums, TimesByWorkload, latencies_ms
 from carbonroute.outcome import Outcome
 from carbonroute.policies.base import Regions
 from carbonroute.traffic import Requests
@@ -42,7 +42,7 @@ class Ledger:
     Parameters
     ----------
     dispatcher, site, carbon_g_per_kwh
-        See `Tally`.
+        See `OutcomeSums`.
     warmup_s
         Requests that come earlier are left out.
     kept
@@ -65,10 +65,10 @@ class Ledger:
     ) -> None:
         self._site, self._last_hour, self._warmup_s = site, len(carbon_g_per_kwh) - 1, warmup_s
         self._open: deque[Open] = deque()
-        self._tally = Tally(dispatcher, site, carbon_g_per_kwh, kept=kept)
+        self._served = OutcomeSums(dispatcher, site, carbon_g_per_kwh, kept=kept)
         self.wait = TimesByWorkload(len(site.slo_ms), kept=kept)
         self.tokens = TokenLedger(site, kept=kept) if site.capacity.replicas else None
-        self._sums = np.zeros((3, len(self._tally.requests)))
+        self._sums = np.zeros((3, len(self._served.requests)))
         self.left_out = 0
 
     def open(self, block: Block, cells: Cells, region: Regions, time_s: Array) -> None:
@@ -106,12 +106,12 @@ class Ledger:
         return self._of_cells(2)
 
     def _of_cells(self, row: int) -> Array:
-        sums: Array = self._sums[row].reshape(self._tally.shape)
+        sums: Array = self._sums[row].reshape(self._served.shape)
         return sums
 
     def outcome(self) -> Outcome:
         """Return the results of all requests, the rejected ones among the violations."""
-        served = self._tally.outcome()
+        served = self._served.outcome()
         rejected = self.rejected.astype(np.int64)
         requests, violations = served.requests + rejected, served.violations + rejected
         return replace(served, requests=requests, violations=violations)
@@ -129,7 +129,7 @@ class Ledger:
             region = np.repeat(region, cells.counts)
             gone = rejected & counted
             lost = Requests(of.hour[gone], of.origin[gone], of.workload[gone])
-            self._sums[0] += self._tally.by_group(self._tally.group(lost, region[gone]), np.ones(len(lost)))
+            self._sums[0] += self._served.by_group(self._served.group(lost, region[gone]), np.ones(len(lost)))
             self.left_out += int((~counted).sum())
             rows = np.flatnonzero(counted & ~rejected)
             of = Requests(hour[rows], of.origin[rows], of.workload[rows])
@@ -139,13 +139,13 @@ class Ledger:
             latency_ms, wait_ms, service_ms = latency_ms[rows], wait_ms[rows], service_ms[rows]
             tokens_j = None if tokens_j is None else tokens_j[rows]
             times = None if times is None else times.rows(rows)
-        group = np.repeat(self._tally.group(cells.of, region), cells.counts)
+        group = np.repeat(self._served.group(cells.of, region), cells.counts)
         late = None
         if self.tokens is not None and times is not None:
             late = self.tokens.add(times, group, limits)
-        served = self._tally.account(cells, region, latency_ms, limits, tokens_j, late)
-        self._sums[1] += self._tally.by_group(group, wait_ms)
-        self._sums[2] += self._tally.by_group(group, service_ms * served.carbon_g_per_kwh)
+        served = self._served.account(cells, region, latency_ms, limits, tokens_j, late)
+        self._sums[1] += self._served.by_group(group, wait_ms)
+        self._sums[2] += self._served.by_group(group, service_ms * served.carbon_g_per_kwh)
         self.wait.add(wait_ms, limits)
 
     def _token_times(self, block: Block, settled: Settled, latency_ms: Array) -> TokenTimes | None:

@@ -184,15 +184,15 @@ class ReplicaSystem(PoolSystem):
         """Make as many replicas as servers, shape (P,), or more, where there are fewer; they are off."""
         pools = self._pools
         present = pools["end"] - pools["first"]
-        wanted = np.maximum(present, servers)
-        if (wanted == present).all() and len(self._replicas):
+        most = np.maximum(present, servers)
+        if (most == present).all() and len(self._replicas):
             return
-        ends = np.cumsum(wanted)
-        of_pool = np.repeat(np.arange(len(pools)), wanted)
+        ends = np.cumsum(most)
+        of_pool = np.repeat(np.arange(len(pools)), most)
         old = np.concatenate(
             [np.arange(first, end) for first, end in zip(pools["first"], pools["end"], strict=True)]
         )
-        new = np.concatenate([np.arange(count) for count in present]) + np.repeat(ends - wanted, present)
+        new = np.concatenate([np.arange(count) for count in present]) + np.repeat(ends - most, present)
         replicas = np.zeros(len(of_pool), dtype=REPLICA)
         replicas["begin_s"] = replicas["end_s"] = np.inf
         replicas["last"] = replicas["partial"] = replicas["head"] = replicas["tail"] = -1
@@ -204,7 +204,7 @@ class ReplicaSystem(PoolSystem):
         for before, after in zip(old, new, strict=True):
             start, at = self._replicas["place"][before], replicas["place"][after]
             places[at : at + size[after]] = self._places[start : start + size[after]]
-        pools["first"], pools["end"] = ends - wanted, ends
+        pools["first"], pools["end"] = ends - most, ends
         self._replicas, self._places = replicas, places
 
 

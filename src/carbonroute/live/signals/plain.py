@@ -79,8 +79,8 @@ def _rows(source: CarbonFile, lines: list[list[str]], zones: Sequence[str]) -> I
     place = {name: index for index, name in enumerate(lines[0])}
     wide = source.layout == "wide"
     columns = {zone: zone + source.column_suffix if wide else source.value_column for zone in zones}
-    wanted = (source.time_column, *columns.values(), *(() if wide else (source.zone_column,)))
-    if not all(name in place for name in wanted):
+    needed = (source.time_column, *columns.values(), *(() if wide else (source.zone_column,)))
+    if not all(name in place for name in needed):
         raise _NotPlainError
     time_at = place[str(source.time_column)]
     for line in lines[1:]:

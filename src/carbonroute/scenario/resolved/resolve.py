@@ -16,7 +16,7 @@ from carbonroute import memory, rng
 from carbonroute.arrays import Array
 from carbonroute.carbon import Forecast, GridDice, Query, Signal, combined
 from carbonroute.control.information import Information
-from carbonroute.control.knowledge import Forecaster, Knowledge, history_hours, looks_within_hour
+from carbonroute.control.knowledge import Forecaster, Knowledge, history_hours, reads_within_hour
 from carbonroute.errors import Fault, InputError
 from carbonroute.files import patterns
 from carbonroute.files.text import Digests, opened
@@ -439,6 +439,6 @@ def _query(scenario: Scenario, digests: Digests) -> Query:
         uniform=uniform,
         normal=normal,
         grid_dice=of_grids,
-        within_hour=any(map(looks_within_hour, known)),
+        within_hour=any(map(reads_within_hour, known)),
         digests=digests,
     )

@@ -21,7 +21,7 @@ def region_filled(table: Any) -> Any:
     The keys of ``carbon_profile`` are taken one by one. With another zone of the catalogue, the region has
     that zone's carbon.
     """
-    known = _found(table)
+    known = _region_of(table)
     if known is None:
         return table
     stated = table.get("zone")
@@ -45,7 +45,7 @@ def region_filled(table: Any) -> Any:
 
 def origin_filled(table: Any) -> Any:
     """Return an origin's table with the keys that the catalogue knows; its local time is the sun's."""
-    known = _found(table)
+    known = _region_of(table)
     if known is None:
         return table
     offset = float(round(known.longitude / _DEGREES_PER_HOUR))
@@ -61,7 +61,7 @@ def _place(known: CloudRegion) -> dict[str, Any]:
     }
 
 
-def _found(table: Any) -> CloudRegion | None:
+def _region_of(table: Any) -> CloudRegion | None:
     """Return the region that a table is from; None where it states none, or no text."""
     key = table.get("from") if isinstance(table, Mapping) else None
     if not isinstance(key, str):

@@ -44,11 +44,11 @@ def tables(source: str | Path, folder: Path | None = None) -> tuple[dict[str, An
         raise InputError(str(source), [fault])
     refuse_data(path, "a scenario")
     try:
-        found = parse(path)
+        data = parse(path)
     except InputError as error:
         raise Written(path).located(error) from error
-    refuse_other(path, found, "a scenario")
-    return found, path.parent
+    refuse_other(path, data, "a scenario")
+    return data, path.parent
 
 
 def checked(

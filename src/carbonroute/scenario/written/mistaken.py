@@ -36,13 +36,13 @@ class Kind:
     remedy: str
     is_folder: bool = False
 
-    def fault(self, wanted: str) -> Fault:
+    def fault(self, expected: str) -> Fault:
         """Return the fault that it is not what is wanted."""
         if self.is_folder:
             return Fault(
-                "", f"is a directory: {self.name}", f"name a file, {wanted}; {self.remedy}", "wrong-file"
+                "", f"is a directory: {self.name}", f"name a file, {expected}; {self.remedy}", "wrong-file"
             )
-        return Fault("", f"is {self.name}, not {wanted}", self.remedy, "wrong-file")
+        return Fault("", f"is {self.name}, not {expected}", self.remedy, "wrong-file")
 
     def __str__(self) -> str:
         return f"{self.name}; {self.remedy}"
@@ -106,7 +106,7 @@ def of_tables(path: Path, tables: Mapping[str, Any]) -> Kind | None:
     return None
 
 
-def refuse_data(path: Path, wanted: str) -> None:
+def refuse_data(path: Path, expected: str) -> None:
     """Refuse a folder, or a file of data, where a TOML file is wanted.
 
     Raises InputError with the command that takes it.
@@ -114,17 +114,17 @@ def refuse_data(path: Path, wanted: str) -> None:
     if path.suffix.lower() != ".toml" or os.path.isdir(path):  # noqa: PTH112  False where is_dir raises
         kind = kind_of(path)
         if kind and kind.name not in {"a scenario", "a study", "a live file"}:
-            raise InputError(str(path), [kind.fault(wanted)])
+            raise InputError(str(path), [kind.fault(expected)])
 
 
-def refuse_other(path: Path, tables: Mapping[str, Any], wanted: str) -> None:
+def refuse_other(path: Path, tables: Mapping[str, Any], expected: str) -> None:
     """Refuse a study where a scenario is wanted, a scenario where a live file is, and so on.
 
     Raises InputError with the command that takes it.
     """
     kind = of_tables(path, tables)
-    if kind and kind.name != wanted:
-        raise InputError(str(path), [kind.fault(wanted)])
+    if kind and kind.name != expected:
+        raise InputError(str(path), [kind.fault(expected)])
 
 
 def _folder(path: Path) -> Kind:

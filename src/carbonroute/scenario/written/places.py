@@ -60,15 +60,15 @@ class Written:
             line = fault.line or (line_of(lines, where) if stated else None)
             return replace(fault, where=where, line=line, file=file)
 
-        def found_in(fault: Fault) -> str:
+        def file_in(fault: Fault) -> str:
             return "" if fault.file == file else error.file_of(fault)
 
         faults = tuple(map(placed, error.faults))
         if faults == error.faults:
             return error
-        found = InputError(file, [replace(fault, file=found_in(fault)) for fault in faults])
-        found.more = error.more
-        return found
+        moved = InputError(file, [replace(fault, file=file_in(fault)) for fault in faults])
+        moved.more = error.more
+        return moved
 
 
 def place_in(keys: Container[str], source: str, where: str) -> str | None:

@@ -210,8 +210,8 @@ def pool_faults(pools: Sequence[Pool], workloads: Sequence[str], silent: Sequenc
         for name in dict.fromkeys(pool.workloads or workloads):
             serving.get(name, []).append(f"[{index}]")
     remedy = "every workload must be in exactly one pool of a region"
-    for name, found_in in serving.items():
-        if not found_in:
+    for name, places in serving.items():
+        if not places:
             yield Fault("", f"workload {name!r} is in none of them", remedy)
-        elif len(found_in) > 1:
-            yield Fault("", f"workload {name!r} is in {' and '.join(found_in[:3])}", remedy)
+        elif len(places) > 1:
+            yield Fault("", f"workload {name!r} is in {' and '.join(places[:3])}", remedy)

@@ -1,4 +1,4 @@
-"""What keeps a live file from being run: unset variables, a busy port, a journal that cannot be written."""
+"""Checks before the start: unset variables, a busy port, a journal that cannot be written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from carbonroute.live.secrets import EnvName, SecretError
 from carbonroute.live.server import bound
 
 
-def obstacles(settings: Live, journal: Path) -> Iterator[str]:
+def startup_problems(settings: Live, journal: Path) -> Iterator[str]:
     """Yield what is to be mended before the start, in words; nothing is changed.
 
     `settings`: the table ``[live]``.

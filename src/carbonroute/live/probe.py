@@ -1,4 +1,4 @@
-"""A look at all that a live file names: sources, metrics and actuators are asked, nothing is changed."""
+"""A probe of all that a live file names: sources, metrics and actuators are asked, nothing is changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from carbonroute.live.clock import Clock
 from carbonroute.live.config import LiveSetup
 from carbonroute.live.controller import back_to_baseline
 from carbonroute.live.http import Fetcher
-from carbonroute.live.obstacles import obstacles
 from carbonroute.live.running import (
     actuation_of,
     control_loop,
@@ -31,10 +30,11 @@ from carbonroute.live.running import (
     sensor_of,
 )
 from carbonroute.live.signals.feed import LiveFeed, RegionCarbon
+from carbonroute.live.startup import startup_problems
 
 
 @dataclass(frozen=True)
-class Look:
+class Probe:
     """What was found. O origins, W workloads, R regions.
 
     Attributes
@@ -71,13 +71,13 @@ class Look:
     notes: tuple[str, ...] = ()
 
 
-def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
+def probe(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Probe:
     """Ask all sources, metrics and actuators once, and decide; nothing is sent.
 
     Raises PolicyError if the policy fails.
     """
     start = clock.now()
-    problems = list(obstacles(setup.settings, journal_folder(setup)))
+    problems = list(startup_problems(setup.settings, journal_folder(setup)))
     with TemporaryDirectory() as folder:
         feed = LiveFeed(
             setup.settings.carbon,
@@ -102,8 +102,8 @@ def look(setup: LiveSetup, clock: Clock, fetch: Fetcher) -> Look:
     return replace(seen, carbon=carbon, problems=tuple(dict.fromkeys(problems)), notes=notes)
 
 
-def _decided(setup: LiveSetup, loop: ControlLoop, reading: Reading, actuation: Actuation) -> Look:
-    """Return a look at the decision, without carbon."""
+def _decided(setup: LiveSetup, loop: ControlLoop, reading: Reading, actuation: Actuation) -> Probe:
+    """Return the decision, without carbon."""
     known, share = actuation.read_back(), setup.settings.mode.share
     baseline = weights_of(setup.settings.baseline, setup.inputs.site, setup.names.regions)
     loop.held = held_at_start(share, baseline, actuation.in_force, known, _planned(setup))
@@ -112,9 +112,9 @@ def _decided(setup: LiveSetup, loop: ControlLoop, reading: Reading, actuation: A
         raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
     plan, state = decisions.plan.weights[0], decisions.state
     why = back_to_baseline(setup, anything=bool(state.available.any()))
-    wanted = baseline if why else mixed(plan, baseline, share)
-    sent, refused = actuation.would_send(wanted, state.requests_per_s[0])
-    return Look(
+    target = baseline if why else mixed(plan, baseline, share)
+    sent, refused = actuation.would_send(target, state.requests_per_s[0])
+    return Probe(
         carbon=(),
         per_s=state.requests_per_s[0],
         available=state.available[0].any(axis=0),
@@ -131,5 +131,5 @@ def _planned(setup: LiveSetup) -> Array | None:
     """Return the weights of the last decision by the journal; None where it has none, or is damaged."""
     try:
         return planned_by(last_record(journal_folder(setup)), setup)
-    except RunFolderError:  # an obstacle, which is told
+    except RunFolderError:  # told by the startup checks
         return None

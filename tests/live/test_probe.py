@@ -9,7 +9,7 @@ import pytest
 
 from carbonroute.control.chain import HEAD
 from carbonroute.live.http import FetchError
-from carbonroute.live.look import Look, look
+from carbonroute.live.probe import Probe, probe
 from carbonroute.live.running import journal_folder
 from carbonroute.live.server import bound
 from helpers.live import Bed, bed, only
@@ -27,8 +27,8 @@ def world(tmp_path: Path) -> Bed:
     return bed(tmp_path)
 
 
-def seen(world: Bed, **changes: object) -> Look:
-    return look(world.setup(**changes), world.clock, world.fetch)
+def seen(world: Bed, **changes: object) -> Probe:
+    return probe(world.setup(**changes), world.clock, world.fetch)
 
 
 def files(world: Bed) -> dict[str, bytes]:
