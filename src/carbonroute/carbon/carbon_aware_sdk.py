@@ -60,7 +60,7 @@ class CarbonAwareSdk(ForecastFormat):
     A list of objects with ``location``, ``time``, ``rating`` in g/kWh and ``duration``, spelt so or with a
     capital letter, or that list under ``Emissions``
     (https://github.com/Green-Software-Foundation/carbon-aware-sdk). A location is a region's zone, and a time
-    the start of an interval. What the ratings count depends on where the SDK had them from: `accounting.rate`
+    the start of an interval. The accounting depends on where the SDK had its ratings from: `accounting.rate`
     must be stated. A rating that is absent, null or −1 is not known.
 
     Attributes
@@ -95,7 +95,7 @@ class CarbonAwareSdk(ForecastFormat):
 
     @classmethod
     def suggest(cls, content: Any, file_name: str) -> Suggestion:
-        """Return settings that read an answer; what its ratings count is the scenario's to state."""
+        """Return settings that read an answer; the accounting of its ratings is the scenario's to state."""
         rows, _, _ = _emissions(content, file_name)
         step = usual_step(
             pl.Series(rows["time"], dtype=pl.Datetime("us", "UTC")), pl.Series(rows["location"])

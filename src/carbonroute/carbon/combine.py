@@ -23,7 +23,7 @@ class Source(Protocol):
 
     @property
     def accounting(self) -> Accounting:
-        """What the numbers count, as the scenario states it."""
+        """Accounting of the values, as the scenario states it."""
 
     def signal(self, query: Query) -> Signal:
         """Return the signal of a query's regions and hours."""
@@ -102,7 +102,7 @@ def _within_hour(parts: Sequence[Signal], order: Integers) -> StepValues | None:
 
 
 def _stated(source: Source) -> Accounting:
-    """Return what the numbers of a source count, without reading them."""
+    """Return the accounting of a source, without reading them."""
     known = getattr(source, "labels", None)
     return labelled(source.accounting, known) if known else source.accounting
 

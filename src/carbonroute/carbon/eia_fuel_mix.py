@@ -103,7 +103,7 @@ class EiaFuelMix(CsvSource):
 
     @property
     def labels(self) -> Accounting:
-        """What numbers in this format count."""
+        """Accounting of values in this format."""
         return _LABELS
 
     @model_validator(mode="after")

@@ -83,7 +83,7 @@ class ElectricityMaps(CsvSource, ForecastFormat):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return Accounting(rate="average", scope=self.scope, boundary="consumption")
 
     @classmethod

@@ -72,7 +72,7 @@ class Entsoe(PublishedFormat):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return Accounting(rate="average", boundary="production")
 
     @classmethod

@@ -50,7 +50,7 @@ class PublishedFormat(FileSource):
 
     @property
     def labels(self) -> Accounting:
-        """What numbers in this format count; the rest is the scenario's to state."""
+        """Accounting of values in this format; the rest is the scenario's to state."""
         return Accounting()
 
     @model_validator(mode="after")

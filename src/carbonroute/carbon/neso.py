@@ -59,7 +59,7 @@ class Neso(ForecastFormat):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return Accounting(rate="average", scope="direct", boundary="consumption")
 
     @classmethod

@@ -92,7 +92,7 @@ class Query:
     hours, start
         The horizon; `start` (UTC) is None without a calendar.
     folder
-        What paths in the scenario are relative to.
+        Folder that paths in the scenario are relative to.
     history_hours
         Hours before the horizon that are asked for too: a router's value at hour 0 may be that old.
     reference

@@ -39,7 +39,7 @@ class CarbonReadings:
         ``time`` (UTC, µs: start of the interval), ``zone``, ``raw`` (text in the file) and ``value`` (g/kWh,
         null where `raw` is no number). Rows of other zones than the query's may be among them.
     accounting
-        What the numbers count: as the scenario states it, or as the format says.
+        Accounting of the values: as the scenario states it, or as the format says.
     counts
         Remarks of the source on its values, such as ``{"warnings of the source": 12}``.
     flagged
@@ -84,7 +84,7 @@ class Survey:
     comments, findings
         Notes for the suggested lines, and on the file.
     accounting
-        What the numbers count; None if the scenario must state it.
+        Accounting of the values; None if the scenario must state it.
     step
         Length of an interval, where the settings state it.
     complete
@@ -117,7 +117,7 @@ class FileSource(Rules):
         Whether times are the ``"start"`` or the ``"end"`` of a value's interval. The start, where it is not
         stated; with times of hour 24, which is the end of a day, it must be.
     accounting
-        What the numbers count.
+        Accounting of the values.
     source
         Whom to cite.
     licence

@@ -41,7 +41,7 @@ class Synthetic(Spec):
     floor_g_per_kwh
         Lowest value, gCO2e/kWh.
     accounting
-        What the stated means count.
+        Accounting of the stated means.
     allow_mixed_accounting
         Whether regions may be compared whose numbers count different things; it is then stated.
     forecast

@@ -86,12 +86,12 @@ class WattTime(CsvSource, ForecastFormat):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return self.labels_of(self.signal_type)
 
     @staticmethod
     def labels_of(signal_type: str) -> Accounting:
-        """Return what the numbers of a signal count."""
+        """Return the accounting of a signal."""
         if signal_type == "co2_moer":
             return Accounting(rate="marginal")
         return Accounting(rate="average", boundary="production")

@@ -82,7 +82,7 @@ def fetch(
     signal_type
         Signal (watttime): co2_moer unless stated.
     rate
-        What the numbers count (carbon-aware-sdk, prometheus).
+        Average or marginal values (carbon-aware-sdk, prometheus).
     step
         Length of an interval (entsoe: 15min unless stated; carbon-aware-sdk and prometheus: 1h).
     query

@@ -98,7 +98,7 @@ class LiveFacts(RecordPart):
     energy_j
         Energy of a request at the wall, J, shape (W, R); None where it is not known.
     alarms
-        What a person on call should know.
+        Notes for the person on call.
     measured
         Further measurements; None where nothing measures.
     """

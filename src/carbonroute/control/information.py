@@ -68,7 +68,7 @@ class MissingRule(Spelled):
 
 
 class Information(Spec):
-    """What a policy may know.
+    """Age and gaps of the carbon values that a policy sees, and its estimate of service times.
 
     Attributes
     ----------

@@ -268,7 +268,7 @@ def pair_requests(
     policy: int,
     totals: Accumulators,
 ) -> None:
-    """Hold n requests under one policy against the same under another; luck and region, (n,), of both."""
+    """Hold n requests under one policy against the same under another; draws and regions of both, (n,)."""
     own, of_baseline = region
     for c in range(len(places.starts)):
         rtt_ms, slo_ms = tables.rtt_ms[places.origin[c]], tables.slo_ms[places.workload[c]]
@@ -340,7 +340,7 @@ def _count(
 
     Parameters
     ----------
-    luck, tables, bins
+    draws, tables, bins
         The draws, the scenario's tables, and the counts that are incremented.
     of
         First request, and the one after the last; row of the jitter; round trip and latency limit, ms.

@@ -47,7 +47,7 @@ CLAIRVOYANT_HATCH = "/////"
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a figure is drawn for.
+    """Medium of a figure.
 
     `columns`: columns of a paper that it may span.
     `titled`: whether a sentence stands above it.
@@ -70,7 +70,7 @@ _SHEET: ContextVar[Sheet] = ContextVar("sheet", default=SHEETS["house"])
 
 
 def sheet() -> Sheet:
-    """Return what figures are being drawn for."""
+    """Return the medium that figures are drawn for."""
     return _SHEET.get()
 
 

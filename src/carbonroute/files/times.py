@@ -165,7 +165,7 @@ def to_utc(
     first_line
         Line of the column's first entry.
     rows
-        What is known of the rows. A local time that clocks skip is then null if its row is empty; else it
+        Facts known of the rows. A local time that clocks skip is then null if its row is empty; else it
         is refused outside the horizon too, if times go on as if no clock were changed.
     lenient
         Return null for what cannot be used, and refuse nothing.

@@ -52,7 +52,7 @@ def inspect(source: type[FileSource], preview: Preview, recognition: Recognition
 def _lines(
     entries: Mapping[str, Any], series: SeriesDescription, comments: Sequence[str], *, is_labelled: bool
 ) -> str:
-    """Return the lines of a scenario; `is_labelled`: the format says what the numbers count."""
+    """Return the lines of a scenario; `is_labelled`: the format states the accounting."""
     hours, first = series.quantities["hours"], series.hours.time_of(0)
     span = f"horizon: up to hours = {hours}, from start = {first.removesuffix('Z')}:00Z"
     accounting = (

@@ -22,7 +22,7 @@ _FAILURES = 2
 
 @dataclass(frozen=True)
 class Carried:
-    """What became of some weights.
+    """Result of applying weights.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Actuation:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What a person on call should know of targets that fail."""
+        """Notes for the person on call of targets that fail."""
         return tuple(
             f"actuator {name}: writes fail or are not read back ({detail})"
             for name, failures, detail in zip(self.names, self._failures, self._details, strict=True)

@@ -43,7 +43,7 @@ class LiveSensing(Protocol):
 
     @property
     def alarms(self) -> Sequence[str]:
-        """What a person on call should know, of the last reading."""
+        """Notes for the person on call, of the last reading."""
         ...
 
     @property
@@ -99,7 +99,7 @@ class Snapshot:
     emissions_g_per_h
         By the present rates and carbon: of the weights in force, and of each baseline; empty where unknown.
     alarms
-        What a person on call should know.
+        Notes for the person on call.
     """
 
     time_utc: datetime

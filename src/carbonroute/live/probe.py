@@ -35,7 +35,7 @@ from carbonroute.live.startup import startup_problems
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found. O origins, W workloads, R regions.
+    """Answers of a probe. O origins, W workloads, R regions.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class Probe:
     reasons
         Why that would be the baseline.
     problems
-        What should be mended before the start.
+        Problems to mend before the start.
     notes
-        What servers say beside their values.
+        Warnings and notes of servers.
     """
 
     carbon: tuple[RegionCarbon, ...]

@@ -123,7 +123,7 @@ def run_ticks(
 ) -> Carried | None:
     """Run until the clock says that the end was asked for, or for so many ticks.
 
-    Return what became of the baseline's weights; None where they are not sent at the end.
+    Return the result of the baseline's weights; None where they are not sent at the end.
 
     `note`: takes each snapshot, and its time by the clock that never jumps, s.
     `most`: number of ticks, or None.

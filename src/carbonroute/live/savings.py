@@ -30,7 +30,7 @@ Arm = Literal["policy", "baseline"]
 
 @dataclass(frozen=True)
 class Interval:
-    """What was routed between two decisions.
+    """Requests routed between two decisions.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ def _intervals(journal: Path, final: FinalCarbon | None) -> Iterator[tuple[Decis
 
 
 def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon | None) -> Interval | str:
-    """Return what was routed between two decisions, or why it does not count."""
+    """Return the requests routed between two decisions, or why it does not count."""
     reading, live, after = record.read(), before.live, record.live
     if live is None or after is None or reading is None:
         return "nothing was measured"

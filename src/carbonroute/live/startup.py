@@ -17,7 +17,7 @@ from carbonroute.live.server import bound
 
 
 def startup_problems(settings: Live, journal: Path) -> Iterator[str]:
-    """Yield what is to be mended before the start, in words; nothing is changed.
+    """Yield the problems to mend before the start, in words; nothing is changed.
 
     `settings`: the table ``[live]``.
     """

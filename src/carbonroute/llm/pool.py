@@ -14,7 +14,7 @@ BALANCES: tuple[Balance, ...] = ("least-load", "round-robin")
 
 @dataclass(frozen=True)
 class LlmPool:
-    """What every replica of a pool is like.
+    """The replica that a pool consists of.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Laws of service time, and the distributions that they are made of.
 
 Everything here is driven by a standard-normal score z: `at(z)` is the value at the same probability. One
-normal per request therefore serves any law, scenarios with other laws meet the same luck, and a quantile is
+normal per request therefore serves any law, scenarios with other laws meet the same draws, and a quantile is
 `at` of the normal's quantile. The way back is `score(value)`: P(S ≤ value) = Φ(score).
 
 ::

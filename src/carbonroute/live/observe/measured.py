@@ -95,7 +95,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured at one tick. O origins, W workloads, R regions; NaN: unknown.
+    """Measurements at one tick. O origins, W workloads, R regions; NaN: unknown.
 
     Attributes
     ----------

@@ -51,7 +51,7 @@ class Vector:
     """The usable values of an answer; values that are no numbers are left out.
 
     `left_out`: how many values were NaN or infinite.
-    `warnings`, `infos`: what the server says beside the values: they may be incomplete, or the query is odd.
+    `warnings`, `infos`: warnings and notes of the server: they may be incomplete, or the query is odd.
     """
 
     samples: tuple[Sample, ...]

@@ -62,7 +62,7 @@ class LiveSensor:
     age_s
         Age of each region's newest sample, s, shape (R,); NaN where unknown.
     measured
-        What was measured; None before the first answer.
+        The measurements; None before the first answer.
     energy
         Windows of time from which the marginal energy of a request follows.
     """

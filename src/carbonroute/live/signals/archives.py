@@ -110,7 +110,7 @@ class ArchivePart:
     """History of one zone as a file has it.
 
     `end`: end of the last interval that it has, UTC.
-    `remarks`: what the server says beside the values.
+    `remarks`: warnings and notes of the server.
     """
 
     content: bytes
@@ -146,7 +146,7 @@ class Archive(ABC):
 
     @abstractmethod
     def session(self, around: ProviderContext) -> Session:
-        """Return what sends requests with the provider's credentials."""
+        """Return the sender of requests with the provider's credentials."""
 
     @abstractmethod
     def keys(self) -> dict[str, Any]:

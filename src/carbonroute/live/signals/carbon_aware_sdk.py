@@ -27,7 +27,7 @@ class LiveCarbonAwareSdk(FormatProvider):
     base_url
         Where the server is.
     accounting
-        What the ratings count: that depends on where the server has them from, and `rate` must be stated.
+        Accounting of the ratings: that depends on where the server has them from, and `rate` must be stated.
     step
         Length of the interval that one value stands for.
     forecast

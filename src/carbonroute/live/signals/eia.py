@@ -52,7 +52,7 @@ class LiveEia(Provider):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return self._reader.labels
 
     @property

@@ -53,7 +53,7 @@ class LiveEntsoe(Provider):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return self._reader.labels
 
     @property

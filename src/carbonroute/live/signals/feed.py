@@ -54,7 +54,7 @@ class FeedRegion:
     reference_g_per_kwh
         Long-run mean, or None.
     accounting
-        What the long-run mean counts, or None where it is not stated.
+        Accounting of the long-run mean, or None where it is not stated.
     """
 
     name: str
@@ -139,7 +139,7 @@ class LiveFeed:
     start
         Moment 0 of `now_s`, UTC.
     base
-        What paths of the sources are relative to.
+        Folder that paths of the sources are relative to.
     """
 
     def __init__(
@@ -325,7 +325,7 @@ class LiveFeed:
             return (*map(hidden, self._alarms.values()), *self._calendar.alarms(), *now)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what servers say besides, in their last answers."""
+        """Return warnings and notes of servers, in their last answers."""
         with self._lock:
             return tuple(map(hidden, self._notes.values()))
 

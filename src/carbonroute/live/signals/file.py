@@ -48,7 +48,7 @@ class LiveFile(Provider):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         known = getattr(self._source, "labels", None)
         return labelled(self._source.accounting, known) if known else self._source.accounting
 

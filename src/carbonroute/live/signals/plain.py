@@ -37,7 +37,7 @@ class _NotPlainError(Exception):
 def plain_points(source: FileSource, zones: Sequence[str], folder: Path) -> dict[str, list[Point]] | None:
     """Return the values of a plain file by zone, in its order; None where it is not plain.
 
-    `folder`: what its path is relative to.
+    `folder`: the folder that its path is relative to.
     """
     try:
         rows = list(_rows(*_plain(source, folder), zones))

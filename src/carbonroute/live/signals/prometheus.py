@@ -50,7 +50,7 @@ class LivePrometheus(Provider):
         Answers the start of the interval of each value, s since 1970, by the same label. Without, a value
         counts from the moment of the query.
     accounting
-        What the numbers count.
+        Accounting of the values.
     token_env
         Name of the environment variable that holds a bearer token.
     """
@@ -71,7 +71,7 @@ class LivePrometheus(Provider):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
         return self.accounting
 
     def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:  # noqa: ARG002  the server knows

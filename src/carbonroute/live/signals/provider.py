@@ -101,7 +101,7 @@ class Reply:
     sent_at
         When the server sent it, by its own clock; None where it does not say.
     warnings, infos
-        What the server says beside the values.
+        Warnings and notes of the server.
     """
 
     points: Mapping[str, Sequence[Point]]
@@ -126,7 +126,7 @@ class Session(Protocol):
 class ProviderContext:
     """What a provider needs to answer.
 
-    `folder`: what paths are relative to.
+    `folder`: the folder that paths are relative to.
     """
 
     fetch: Fetcher
@@ -165,7 +165,7 @@ class Provider(Spec):
     @property
     @abstractmethod
     def labels(self) -> Accounting:
-        """What the numbers count."""
+        """Accounting of the values."""
 
     @abstractmethod
     def calls(self, zones: Sequence[str], now: datetime) -> tuple[Call, ...]:
@@ -179,7 +179,7 @@ class Provider(Spec):
         """
 
     def session(self, around: ProviderContext) -> Session:
-        """Return what sends requests; a provider with credentials adds them by `authorised`."""
+        """Return the sender of requests; a provider with credentials adds them by `authorised`."""
         return lambda request: around.fetch(self.authorised(request))
 
     def authorised(self, request: Request) -> Request:
@@ -220,7 +220,7 @@ class FormatProvider(Provider):
 
     @property
     def labels(self) -> Accounting:
-        """What the numbers count: as the format says, or as it is stated."""
+        """Accounting of the values: as the format says, or as it is stated."""
         return labelled(self.reader.accounting, self.reader.labels)
 
     def parse(self, content: bytes, call: Call) -> Reply:

@@ -49,7 +49,7 @@ class LiveWattTime(FormatProvider):
     base_url
         Beginning of the addresses: that of the provider, or of a server that answers like it.
     accounting
-        What the numbers count, where the format does not say it.
+        Accounting of the values, where the format does not say it.
     """
 
     per_minute: ClassVar[int] = 300

@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the answer is made of.
+    """Figures behind the answer.
 
     Attributes
     ----------

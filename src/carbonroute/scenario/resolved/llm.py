@@ -59,7 +59,7 @@ def llms_of(scenario: Scenario) -> dict[str, Llm]:
 
 
 def llm_pool(llm: Llm, source: str, folder: Path) -> LlmPool:
-    """Return what every replica of a pool is like.
+    """Return the replica that a pool consists of.
 
     `source`, `folder`: name of the file in messages, and the folder of its paths.
     Raises InputError as of `llm_pools`.

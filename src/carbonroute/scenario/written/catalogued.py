@@ -76,7 +76,7 @@ def _region_of(table: Any) -> CloudRegion | None:
 
 
 def accounting_of(zone: str) -> Accounting:
-    """Return what the catalogue's figures of a zone count."""
+    """Return the accounting of the catalogue's figures of a zone."""
     rate, scope, boundary = zones()[zone].accounting.split(", ")
     return Accounting.spelled(rate=rate, scope=scope, boundary=boundary)
 

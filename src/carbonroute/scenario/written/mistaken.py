@@ -27,7 +27,7 @@ _OTHER = "a folder of other files"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file or folder is.
+    """The kind of a file or folder.
 
     `name`: in words, such as ``"a scenario"``.
     """
@@ -66,7 +66,7 @@ def is_scenario(tables: Mapping[str, Any]) -> bool:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return what a file or folder is, as far as a glance tells; None if it is none of ours."""
+    """Return the kind of a file or folder, as far as a glance tells; None if it is none of ours."""
     try:
         if path.is_dir():
             return _folder(path)
@@ -96,7 +96,7 @@ def remedy_for(path: Path, otherwise: str) -> str:
 
 
 def of_tables(path: Path, tables: Mapping[str, Any]) -> Kind | None:
-    """Return what a TOML file is by its tables."""
+    """Return the kind of a TOML file by its tables."""
     if is_live(tables):
         return Kind("a live file", f"check it: `carbonroute live check {_quoted(path)}`")
     if is_study(tables):

@@ -49,7 +49,7 @@ class Scenario(Spec):
     name
         Name of the run.
     description
-        What it is about, for readers of its results.
+        Its subject, for readers of its results.
     sources
         Whom to cite for the factors between energy and grams, by factor.
     horizon
@@ -57,7 +57,7 @@ class Scenario(Spec):
     sampling
         How random numbers are drawn.
     information
-        What policies may know.
+        Age and gaps of the carbon values that policies see, and their estimate of service times.
     control
         How often routers ask their policy, and how far they let traffic move.
     limits

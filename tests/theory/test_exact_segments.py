@@ -1,4 +1,4 @@
-"""Pieces of service time, prompt and jitter against an adaptive rule of integration, and steps."""
+"""Segments of service time, prompt and jitter against an adaptive rule of integration, and steps."""
 
 from __future__ import annotations
 
