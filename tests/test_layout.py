@@ -199,12 +199,3 @@ def taking(source: Path, kind: str) -> set[str]:
 def test_functions_take_what_they_use() -> None:
     """All that is known of a run is handed whole to few: who says what it uses can be read alone."""
     assert 0 < len(taking(SOURCE, "Inputs")) <= 40
-
-
-def test_no_two_classes_share_a_name() -> None:
-    classes: dict[str, list[str]] = {}
-    for name, path in modules(SOURCE).items():
-        for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.ClassDef):
-                classes.setdefault(node.name, []).append(name)
-    assert {name: where for name, where in classes.items() if len(where) > 1} == {}

@@ -135,16 +135,16 @@ def fetch_history(
     written, empty = [], []
     for done, (zone, (start, end)) in enumerate(gaps):
         told.step(done, len(gaps))
-        piece = _piece(archive, session, f"{kind}, zone {zone}", (zone, start, end))
-        if piece is None:
+        part = _archive_part(archive, session, f"{kind}, zone {zone}", (zone, start, end))
+        if part is None:
             empty.append(f"{zone}, {utc(start)} to {utc(end)}")
             continue
-        for text in piece.remarks:
+        for text in part.remarks:
             told.again(f"{zone}, {utc(start)} to {utc(end)}: the server says: {hidden(text)}")
-        name = f"{kind}.{zone}.{start:{_STAMP}}-{piece.end:{_STAMP}}{archive.ending}"
+        name = f"{kind}.{zone}.{start:{_STAMP}}-{part.end:{_STAMP}}{archive.ending}"
         with writing(folder / name):
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder, name, piece.content)
+            write_whole(folder, name, part.content)
         written.append(name)
     there = sum(start < span[1] and end > span[0] for spans in known.values() for start, end in spans)
     gaps_of = {zone: _gaps_in(folder, kind, zone, archive, span) for zone in zones}
@@ -156,7 +156,7 @@ def fetch_history(
     return Fetched(tuple(written), there, tuple(empty), gaps_of, keys)
 
 
-def _piece(
+def _archive_part(
     archive: Archive, session: Session, name: str, asked: tuple[str, datetime, datetime]
 ) -> ArchivePart | None:
     """Return the history of a zone, or None where the provider has none; refuse what is no history."""
