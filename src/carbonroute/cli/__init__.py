@@ -17,7 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: an objective was missed; 2: refused; 130: interrupted (Ctrl-C); 143: terminated (SIGTERM).
     """
     try:
-        from carbonroute.cli.app import run  # in here: Ctrl-C may come while it is imported
+        from carbonroute.cli.ending import end_at_once_by_signals
+
+        if arguments is None:
+            end_at_once_by_signals()
+        from carbonroute.cli.app import run
 
         return run(arguments)
     except KeyboardInterrupt:

@@ -10,25 +10,20 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from io import TextIOWrapper
-from types import FrameType
 from typing import Literal
 
 from cyclopts import App, CycloptsError
 
 from carbonroute.cli.commands import COMMANDS
+from carbonroute.cli.ending import BY_SIGNAL, ended_by_signals, in_words
 from carbonroute.cli.late import import_late
 from carbonroute.cli.spelling import SPELLED, register
 from carbonroute.cli.terminal import DONE, REFUSED, Printed, drop, help_console, out, say
 from carbonroute.cli.usage import as_given, usage_error
-from carbonroute.errors import CarbonrouteError, Ended, Fault, InputError
-
-#: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
-BY_SIGNAL = 128
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+from carbonroute.errors import CarbonrouteError, Fault, InputError
 
 
 def _version() -> str:
@@ -104,13 +99,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     stated: list[str] = []
     with redirect_stdout(Printed(sys.stdout)), redirect_stderr(Printed(sys.stderr)):
         try:
-            with _ended_by_signals():
-                # A command is imported while its arguments are read; who names them may run more than one.
-                with _uncollected() if arguments is None else nullcontext():
-                    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
-                stated = [name for name, value in bound.arguments.items() if value is not None]
-                if "console" in bound.arguments:  # help and version are printed by one
-                    bound.arguments["console"] = help_console()
+            # A command is imported while its arguments are read; who names them may run more than one.
+            with _uncollected() if arguments is None else nullcontext():
+                command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+            stated = [name for name, value in bound.arguments.items() if value is not None]
+            if "console" in bound.arguments:  # help and version are printed by one
+                bound.arguments["console"] = help_console()
+            with ended_by_signals():
                 code = command(*bound.args, **bound.kwargs)
                 sys.stdout.flush()
         except CycloptsError as error:
@@ -129,7 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return REFUSED
         except KeyboardInterrupt as error:
             number = next((arg for arg in error.args if isinstance(arg, signal.Signals)), signal.SIGINT)
-            say("interrupted" if number == signal.SIGINT else "terminated")
+            say(in_words(number))
             return BY_SIGNAL + number
     return code if isinstance(code, int) else DONE
 
@@ -146,27 +141,6 @@ def _uncollected() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Handle SIGTERM and SIGHUP like Ctrl-C: workers end, and temporary files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set signal handlers
-        return
-    # Where somebody ignores one, as `nohup` does, it stays ignored.
-    ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
-    try:
-        for number in ours:
-            signal.signal(number, _interrupt)
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise Ended(signal.Signals(number))
 
 
 def _open_closed() -> None:

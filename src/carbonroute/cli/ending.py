@@ -1,0 +1,69 @@
+"""The end of a command by Ctrl-C, SIGTERM or SIGHUP: at once before it begins, and by an exception then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+
+TYPE_CHECKING = False  # `typing` is not needed to begin with
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+#: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
+BY_SIGNAL = 128
+
+_DEFAULTS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+
+
+def in_words(number: int) -> str:
+    """Return the line that tells of the end."""
+    return "interrupted" if number == signal.SIGINT else "terminated"
+
+
+def end_at_once_by_signals() -> None:
+    """Let signals end the process until a command begins: there is nothing to clean up.
+
+    An exception would pass through the imports of libraries, some of which raise another one instead.
+    """
+    for number in _handled():
+        signal.signal(number, _end)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Handle SIGTERM and SIGHUP like Ctrl-C, by an exception: workers end, temporary files are removed."""
+    numbers = _handled()
+    try:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else _raise)
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, _DEFAULTS[number])
+
+
+def _handled() -> list[signal.Signals]:
+    """Return the signals that nobody else handles or, as `nohup` does, ignores."""
+    if threading.current_thread() is not threading.main_thread():
+        return []  # no other thread may set signal handlers
+    return [number for number, own in _DEFAULTS.items() if signal.getsignal(number) in (own, _end)]
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    try:
+        os.write(2, f"{in_words(number)}\n".encode())
+    finally:
+        os._exit(BY_SIGNAL + number)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    from carbonroute.errors import Ended
+
+    raise Ended(signal.Signals(number))
