@@ -9,13 +9,14 @@ from contextlib import contextmanager
 
 TYPE_CHECKING = False  # `typing` is not needed to begin with
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
     from types import FrameType
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
 BY_SIGNAL = 128
 
-_DEFAULTS = {
+_DEFAULTS: Mapping[signal.Signals, Any] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
