@@ -75,6 +75,37 @@ def test_a_target_that_is_not_due_is_no_alarm_and_an_urgent_change_does_not_wait
         assert urgent.in_force.tolist() == GREEN.tolist()
 
 
+def test_weights_that_others_changed_are_an_alarm_of_that_tick() -> None:
+    names, ones, others = Names(["all"], ["chat"], ["eu", "us"]), np.ones((1, 1)), {"eu": 0.9, "us": 0.1}
+    with Actuation([Told()], names, context(regions=("eu", "us")), EVEN) as actuation:
+        (router,) = actuation._open
+        assert isinstance(router, _OpenSlow)
+        router.parts = others  # as it was before the first write, is nobody's change
+        assert actuation.apply(GREEN, ones).verified.all()
+        assert actuation.alarms == ()
+        router.parts = others
+        assert actuation.apply(GREEN, ones).verified.all()
+        (alarm,) = actuation.alarms
+        assert "changed by others" in alarm
+        actuation.apply(EVEN, ones)
+        assert actuation.alarms == ()
+        router.parts = others
+        actuation.apply(EVEN, ones, urgent=True)  # is not kept waiting by a question
+        assert actuation.alarms == ()
+
+
+def test_others_are_seen_where_a_change_is_not_due() -> None:
+    names, ones = Names(["all"], ["chat"], ["eu", "us"]), np.ones((1, 1))
+    with Actuation([Slow()], names, context(regions=("eu", "us")), EVEN) as actuation:
+        for weights in (EVEN, GREEN):
+            actuation.apply(weights, ones)
+        (router,) = actuation._open
+        assert isinstance(router, _OpenSlow)
+        router.parts = {"eu": 0.9, "us": 0.1}
+        actuation.apply(GREEN, ones)
+        assert ["changed by others" in alarm for alarm in actuation.alarms] == [True]
+
+
 def test_a_target_that_refuses_twice_is_an_alarm() -> None:
     names = Names(["all"], ["chat"], ["eu", "us"])
     with Actuation([Slow()], names, context(regions=("eu", "us")), EVEN) as actuation:

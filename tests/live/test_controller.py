@@ -107,6 +107,16 @@ def test_what_was_not_read_back_is_not_held_and_two_failures_are_an_alarm(
     assert differences(world) == 0
 
 
+def test_two_controllers_of_one_router_tell_each_other(world: Bed) -> None:
+    """Each has a journal of its own, so that neither is refused at the start."""
+    with world.running() as one, world.running(journal="other", mode="canary:50%") as other:
+        assert one.controller.tick().alarms == ()
+        assert other.controller.tick().alarms == ()
+        for parts in (one, other, one):
+            after(world, parts)
+            assert ["changed by others" in alarm for alarm in parts.controller.tick().alarms] == [True]
+
+
 @pytest.mark.parametrize("problem", ["lies", "down", "refuses"])
 def test_a_canary_holds_no_plan_that_was_not_carried_out(world: Bed, problem: Problem) -> None:
     """What a canary holds is the policy's own plan, and not what is in force."""

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from carbonroute.errors import InputError, RunFolderError
-from carbonroute.live.baselines import energy_j
+from carbonroute.live.baselines import decided_by_j, energy_j
 from carbonroute.live.running import journal_folder
 from carbonroute.live.savings import POLICY, Interval, SavingsAccount, savings
+from carbonroute.scenario import load, resolve
+from helpers import llm
 from helpers.clocks import START
-from helpers.live import Bed, bed
+from helpers.live import ENERGIES, Bed, bed
+from helpers.small import write
 
 #: Requests per s of the four cells, and the energy of their requests, J.
 PER_S = 50 / 3600 * np.outer([0.4, 0.6], [0.7, 0.3])
@@ -119,6 +122,29 @@ def test_a_measured_marginal_energy_stands_before_the_stated_one(world: Bed) -> 
     assert both[0, 0] == stated[0, 0]
     assert site.energy is not None
     assert both[0, 1] == pytest.approx(40.0 * site.energy.pue[1] + site.energy.network_j[0])
+
+
+def test_where_power_is_stated_a_request_takes_what_its_time_of_a_server_draws(tmp_path: Path) -> None:
+    """The workloads' own energies, 300 and 3,000 J, are for engines without servers."""
+    powered = "idle_power_w = 100\nbusy_power_w = 300\n"
+    pools = "[[workloads]]\n", f"[[pools]]\nservers = 4\n{powered}[[workloads]]\n"
+    path = write(tmp_path, *ENERGIES, pools, ('name = "B"\n', 'name = "B"\npue = 1.5\n'))
+    found = energy_j(resolve(load(path)).site)
+    assert found is not None
+    np.testing.assert_allclose(found, 200 * np.outer([0.020, 0.120], [1.0, 1.5]), rtol=1e-3)
+
+
+def test_replicas_take_the_energy_that_policies_see(tmp_path: Path) -> None:
+    site = llm.inputs(tmp_path).site
+    replicas = site.capacity.replicas[0]
+    more_w = replicas.busy_w - replicas.idle_w
+    found = energy_j(site)
+    assert found is not None
+    assert found.min() > 0
+    assert found[0, 0] == pytest.approx(more_w * replicas.busy_ms[0] / 1e3 * 1.2, rel=1e-12)
+    measured_j, odd = decided_by_j(site, found / np.array([1.2, 1.0]) * 1.1)
+    assert odd == ()  # a tenth more is no other unit
+    np.testing.assert_allclose(measured_j, 1.1 * found)
 
 
 def test_modes_are_told_apart_and_a_shadow_measures_no_difference(world: Bed) -> None:

@@ -166,7 +166,9 @@ def view(
         are expected of each one's cell, shape (n,); None if nobody reads them.
     """
     state, reference = measured if isinstance(measured, State) else None, site.carbon_reference_g_per_kwh
-    energy_j = _energy_j(site, of.workload, traits, state) if "energy_j" in reads else None
+    energy_j = (
+        _energy_j(site, of.workload, traits, by_power=state is not None) if "energy_j" in reads else None
+    )
     risk = _violation_share(site, of, traits, state) if "violation_share" in reads else None
     of_pools = (STATE_FIELDS | CAPACITY_FIELDS).intersection(reads)
     of_regions = _of_regions(site, of, traits.service_ms, state) if of_pools else {}
@@ -253,14 +255,21 @@ def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | N
     return site.latency.violation_share[of.origin, of.workload]
 
 
-def _energy_j(site: Site, workload: Index, traits: Traits, state: State | None) -> Array | None:
+def average_energy_j(site: Site) -> Array | None:
+    """Return what a router takes for the energy of a request at the wall, J, shape (W, R); None if unknown."""
+    workload = np.arange(site.shape[1])
+    traits = average_traits(site, Information(), ("energy_j",), workload)
+    return _energy_j(site, workload, traits, by_power=True)
+
+
+def _energy_j(site: Site, workload: Index, traits: Traits, *, by_power: bool) -> Array | None:
     """Return a request's energy at the wall: where a pool's power is stated, that of its server's time."""
     energy = site.energy
     if energy is None:
         return None
     tokens_j = np.zeros(len(workload)) if traits.tokens_j is None else traits.tokens_j
     at_the_wall_j = energy.at_the_wall_j(workload, tokens_j)
-    if state is None:
+    if not by_power:
         return at_the_wall_j
     capacity = site.capacity
     pool = capacity.pool.take(workload, axis=0)

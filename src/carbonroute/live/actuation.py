@@ -98,12 +98,18 @@ class Actuation:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """Notes for the person on call of targets that fail."""
-        return tuple(
+        """Notes for the person on call of targets that fail, or that others change."""
+        failed = (
             f"actuator {name}: writes fail or are not read back ({detail})"
             for name, failures, detail in zip(self.names, self._failures, self._details, strict=True)
             if failures >= _FAILURES
         )
+        changed = (
+            f"actuator {name}: its weights were changed by others (a second controller, a reload, or by hand)"
+            for name, target in zip(self.names, self._open, strict=True)
+            if target.changed_by_others
+        )
+        return (*failed, *changed)
 
     def read_back(self) -> NDArray[np.bool_]:
         """Read the weights that are in force now; return which cells are known, shape (O, W)."""

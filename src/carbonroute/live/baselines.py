@@ -8,6 +8,7 @@ import numpy as np
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.control.site import Site
+from carbonroute.control.views import average_energy_j
 from carbonroute.live.config import Baseline, EvenBaseline, StaticBaseline
 from carbonroute.workloads.energy import emissions_g
 
@@ -48,14 +49,13 @@ def _inside(weights: Array, site: Site) -> Array:
 def energy_j(site: Site, measured_j: Array | None = None) -> Array | None:
     """Return the energy of a request at the wall, J, shape (W, R); None where the scenario states none.
 
+    Where a pool's power is stated, it is what the request's time of a server draws above idle, as policies see it.
+
     `measured_j`: marginal IT energy of a request as measured, J, shape (W, R); NaN where unknown: the
     scenario's stands there.
     """
-    if site.energy is None:
-        return None
-    tokens_j = (site.energy.token_j * site.average_tokens).sum(axis=1)
-    stated_j = site.energy.at_the_wall_j(np.arange(site.shape[1]), tokens_j)
-    if measured_j is None:
+    stated_j = average_energy_j(site)
+    if site.energy is None or measured_j is None:
         return stated_j
     at_the_wall_j = measured_j * site.energy.pue + site.energy.network_j[:, np.newaxis]
     return np.where(np.isnan(measured_j), stated_j, at_the_wall_j)

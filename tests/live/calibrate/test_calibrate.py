@@ -25,6 +25,7 @@ from carbonroute.live.calibrate.rows import Part
 from carbonroute.live.calibrate.service import service_times
 from carbonroute.runs.journals import written
 from carbonroute.scenario import Inputs, load
+from helpers import llm
 from helpers.live import bed
 from helpers.queued_runs import Document, document, inputs_of
 
@@ -278,6 +279,17 @@ def test_pools_that_reject_tell_no_service_time(tmp_path: Path) -> None:
 
 
 # -- Live journals --------------------------------------------------------------------------------------
+
+
+def test_replicas_that_batch_tell_no_service_time(tmp_path: Path) -> None:
+    """Busy time counts a request's part of a full replica, much less than the time that it is served."""
+    others = 'use = "latency-first"\n[[policies]]\nuse = "carbon-first"\n[[policies]]\n'
+    inputs = llm.inputs(tmp_path, (others, ""))
+    with written(inputs, tmp_path / "journal") as journals:
+        run(inputs, journals=journals)
+    part = told_times(of_journal(tmp_path / "journal", inputs), inputs)
+    assert (part.rows, part.changes) == ((), None)
+    assert any("log of its requests" in note for note in part.notes)
 
 
 def live(path: Path, measured: Callable[[int, dict[str, Any]], dict[str, Any] | None]) -> Path:

@@ -185,9 +185,16 @@ class OpenTarget(ABC):
         self.verified: Mapping[str, float] | None = None
         #: Why the router could not be asked last; empty where it could.
         self.problem = ""
+        #: Shares that the router held after the last write; None where that is not sure.
+        self._left: Mapping[str, float] | None = None
+        #: Whether, before the last write, it held others than after the write before.
+        self.changed_by_others = False
 
     def apply(self, shares: Mapping[str, float], *, urgent: bool = False) -> Applied:
         """Write shares, read them back, and verify them within the time limit.
+
+        Before that it is read, within a time limit of its own, whether others have changed what was held
+        after the last write, unless that is not sure.
 
         A region that is not in `shares` may not serve at all: it gets no traffic, no trickle and no standby.
         One with a share of 0 may: it stands by.
@@ -196,6 +203,7 @@ class OpenTarget(ABC):
         `urgent`: whether to write even if the member's own limits on changes say to wait, as for a restored
         baseline.
         """
+        self.changed_by_others = not urgent and self._is_changed()
         clock, start_s = self.context.clock, self.context.clock.monotonic_s()
         self._end_s = start_s + self.timeout_s
         try:
@@ -205,6 +213,8 @@ class OpenTarget(ABC):
             applied = Applied({}, self.held(), error.result, 0.0, error.detail)
         finally:
             self._end_s = None
+        # What could not be verified may come into force later.
+        self._left = applied.read_back if applied.result in {"ok", "rejected"} else None
         return replace(applied, ms=(clock.monotonic_s() - start_s) * 1e3)
 
     def held(self) -> dict[str, float] | None:
@@ -335,6 +345,11 @@ class OpenTarget(ABC):
             raise TargetError(
                 "unverified", f"{self._mismatch()}: the weights are too large to add"
             ) from error
+
+    def _is_changed(self) -> bool:
+        """Whether the router is known to hold other shares than after the last write."""
+        held = None if self._left is None else self.held()
+        return held is not None and self._left is not None and not self._is_equal(held, self._left)
 
     def _is_equal(self, held: Mapping[str, float], sent: Mapping[str, float]) -> bool:
         regions = held.keys() | sent.keys()

@@ -37,10 +37,13 @@ def service_times(
 ) -> Part:
     """Return the mean service time of each workload, by its id, beside its law."""
     stated_ms = np.array([law.average() for law in laws])
-    batched = capacity.max_batch > 0
+    replicas = np.isin(np.arange(len(capacity.servers)), list(capacity.replicas))
+    batched = (capacity.max_batch > 0) | replicas
     notes = ["service times: the journal tells means alone; each law keeps its shape, and std ÷ mean"]
     if batched.any():
         notes.append("service times: requests in batches share servers, and tell no time of their own")
+    if replicas.any():
+        notes.append("service times: those of a language model's replicas follow from a log of its requests")
     rejecting = np.array(capacity.labels)[evidence.rejecting].tolist()
     why = "its queue was full, and who was rejected is unknown"
     notes += [f"service times: {label} is left out, as {why}" for label in rejecting]
