@@ -78,15 +78,14 @@ def test_a_target_that_is_not_due_is_no_alarm_and_an_urgent_change_does_not_wait
 def test_weights_that_others_changed_are_an_alarm_of_that_tick() -> None:
     names, ones, others = Names(["all"], ["chat"], ["eu", "us"]), np.ones((1, 1)), {"eu": 0.9, "us": 0.1}
     with Actuation([Told()], names, context(regions=("eu", "us")), EVEN) as actuation:
-        (router,) = actuation._open
+        router = actuation._open[0]
         assert isinstance(router, _OpenSlow)
         router.parts = others  # as it was before the first write, is nobody's change
         assert actuation.apply(GREEN, ones).verified.all()
         assert actuation.alarms == ()
         router.parts = others
         assert actuation.apply(GREEN, ones).verified.all()
-        (alarm,) = actuation.alarms
-        assert "changed by others" in alarm
+        assert ["changed by others" in alarm for alarm in actuation.alarms] == [True]
         actuation.apply(EVEN, ones)
         assert actuation.alarms == ()
         router.parts = others
@@ -99,7 +98,7 @@ def test_others_are_seen_where_a_change_is_not_due() -> None:
     with Actuation([Slow()], names, context(regions=("eu", "us")), EVEN) as actuation:
         for weights in (EVEN, GREEN):
             actuation.apply(weights, ones)
-        (router,) = actuation._open
+        router = actuation._open[0]
         assert isinstance(router, _OpenSlow)
         router.parts = {"eu": 0.9, "us": 0.1}
         actuation.apply(GREEN, ones)

@@ -80,7 +80,8 @@ class Neso(ForecastFormat):
         """Return the half-hours of an answer; flagged are those with a forecast in place of a value."""
         data = content.get("data") if isinstance(content, dict) else None
         if isinstance(data, dict) or any(
-            isinstance(item, dict) and {"data", "regions"} & set(item) for item in data or ()
+            isinstance(item, dict) and {"data", "regions"} & set(item)
+            for item in (data if isinstance(data, list) else ())
         ):
             raise _regional(file_name)
         answer = validated(_NationalHistory, content, file_name)

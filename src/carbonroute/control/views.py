@@ -256,7 +256,7 @@ def _violation_share(site: Site, of: CellIndex, traits: Traits, state: State | N
 
 
 def average_energy_j(site: Site) -> Array | None:
-    """Return what a router takes for the energy of a request at the wall, J, shape (W, R); None if unknown."""
+    """Return the energy of a request at the wall as routers see it, J, shape (W, R); None if unknown."""
     workload = np.arange(site.shape[1])
     traits = average_traits(site, Information(), ("energy_j",), workload)
     return _energy_j(site, workload, traits, by_power=True)

@@ -58,7 +58,7 @@ def as_instant(text: object) -> object:
         return text
     try:
         time = datetime.fromisoformat(text)
-        if time.tzinfo is None:
+        if time.tzinfo is None or time.year == datetime.max.year:  # no interval ends after that
             raise ValueError(text)
         return time.astimezone(UTC)
     except (ValueError, OverflowError) as error:

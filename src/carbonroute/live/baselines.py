@@ -49,13 +49,13 @@ def _inside(weights: Array, site: Site) -> Array:
 def energy_j(site: Site, measured_j: Array | None = None) -> Array | None:
     """Return the energy of a request at the wall, J, shape (W, R); None where the scenario states none.
 
-    Where a pool's power is stated, it is what the request's time of a server draws above idle, as policies see it.
+    Where a pool's power is stated, it is what the request's time of a server draws above idle.
 
     `measured_j`: marginal IT energy of a request as measured, J, shape (W, R); NaN where unknown: the
     scenario's stands there.
     """
     stated_j = average_energy_j(site)
-    if site.energy is None or measured_j is None:
+    if stated_j is None or site.energy is None or measured_j is None:
         return stated_j
     at_the_wall_j = measured_j * site.energy.pue + site.energy.network_j[:, np.newaxis]
     return np.where(np.isnan(measured_j), stated_j, at_the_wall_j)

@@ -60,7 +60,7 @@ def test_a_file_whose_values_all_lie_in_the_future_is_an_alarm_until_they_do_not
     live.poll()
     assert live.alarms() == (
         "file (0), DE, latest: DE: the value of 2026-03-02T05:00Z lies in the future",
-        "eu: carbon is by reference",
+        "eu: carbon is by reference (the scenario's long-run mean); it has had no value lately",
     )
     clock.since_s = 5.1 * HOUR_S
     live.poll()
@@ -95,6 +95,41 @@ def test_each_step_of_the_fallback_is_labelled(tmp_path: Path) -> None:
     nothing = feed(clock, FakeFetcher(say), tmp_path / "other", FeedRegion("eu", "DE"))
     assert step(nothing, 0) == ("latency-only", None, None)
     assert nothing.at(np.zeros(1)).unknown.all()
+
+
+def test_an_alarm_says_what_stands_in_and_of_when_the_latest_value_is(tmp_path: Path) -> None:
+    """What comes is fine by itself, too old or null, so that nothing else says why it is not used."""
+    clock, answer = FakeClock(), maps_latest("DE", START, 300)
+    live = feed(clock, FakeFetcher(lambda _: answer), tmp_path)
+    live.poll()
+    assert live.alarms() == ()
+    stand_ins: list[str] = []
+    for hours in (2.5, 5, 24.5, 46):
+        clock.since_s = hours * HOUR_S
+        live.poll()
+        stand_ins += live.alarms()
+    latest = "its latest value is of 2026-03-02T00:00Z"
+    assert stand_ins == [
+        f"eu: carbon is by last-good (the last believed value); {latest}",
+        f"eu: carbon is by reference (the scenario's long-run mean); {latest}",
+        f"eu: carbon is by same-hour-yesterday (yesterday's value of this hour); {latest}",
+        f"eu: carbon is by reference (the scenario's long-run mean); {latest}",
+    ]
+    region = FeedRegion("eu", "DE")
+    unknown = feed(
+        clock, FakeFetcher(lambda _: {**answer, "carbonIntensity": None}), tmp_path / "none", region
+    )
+    unknown.poll()
+    (alarm,) = unknown.alarms()
+    assert (
+        alarm == "eu: carbon is by latency-only (unknown: the round trip decides); it has had no value lately"
+    )
+
+
+def test_an_alarm_names_its_place_once(tmp_path: Path) -> None:
+    live = feed(FakeClock(), FakeFetcher(lambda _: b"<html>"), tmp_path)
+    live.poll()
+    assert live.alarms()[0].startswith("electricity-maps (0), DE, latest: line 1, column 1: is not JSON")
 
 
 def test_a_region_without_a_source_and_an_unknown_one_are_refused(tmp_path: Path) -> None:

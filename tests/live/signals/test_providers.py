@@ -312,6 +312,21 @@ def test_no_data_is_an_answer_without_values(kind: str, topic: str, said: Said) 
         assert dict(reply.points) == {}
 
 
+#: Parts of another form: each was a fault of Python's own before.
+ODD: list[tuple[str, str, Said]] = [
+    ("electricity-maps", "latest", {**maps_latest("Z", START, 1), "datetime": "9999-12-31T23:30:00Z"}),
+    ("neso", "latest", {"data": 7}),
+    ("neso", "latest", {"data": True}),
+    ("prometheus", "latest", {"status": "success", "data": {"resultType": "vector", "result": 7}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "topic", "said"), ODD)
+def test_an_answer_of_another_form_is_refused_in_words(kind: str, topic: str, said: Said) -> None:
+    with pytest.raises(InputError, match=r"datetime: |data: "):
+        ask(provider(kind), said, "GB" if kind == "neso" else "Z", topic)
+
+
 def test_a_wrong_question_is_no_answer_without_values() -> None:
     wrong = no_data("Delivered time interval is not valid")
     with pytest.raises(InputError, match="time interval is not valid"):

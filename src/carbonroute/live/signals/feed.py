@@ -21,7 +21,7 @@ from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.secrets import hidden
 from carbonroute.live.signals import cache
 from carbonroute.live.signals.calendar import Calendar
-from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext, Session
+from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext, Session, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 from carbonroute.live.signals.series import Checks, Outlook, ZoneSeries
 from carbonroute.live.signals.settings import LiveCarbon
@@ -35,6 +35,13 @@ _KIND: Mapping[Step, int] = {
     "same-hour-yesterday": SUBSTITUTED,
     "reference": STATIC,
     "latency-only": UNKNOWN,
+}
+#: What stands for the present in steps that are an alarm.
+_STAND_INS: Mapping[Step, str] = {
+    "last-good": "the last believed value",
+    "same-hour-yesterday": "yesterday's value of this hour",
+    "reference": "the scenario's long-run mean",
+    "latency-only": "unknown: the round trip decides",
 }
 _DAY = timedelta(days=1)
 #: After a fault of this program itself, the background thread goes on so much later.
@@ -238,8 +245,9 @@ class LiveFeed:
             turn.failed(self._clock.monotonic_s(), http)
             if host is not None and http is not None:
                 self._hosts.close(host, self._clock.monotonic_s(), http)
-            problem = error if isinstance(error, CarbonrouteError) else described(error)
-            self._alarm(f"{place}: {problem}", place, "answer")
+            problem = str(error) if isinstance(error, CarbonrouteError) else described(error)
+            own_place = f"{source.provider.kind} ({call.name}): "
+            self._alarm(f"{place}: {problem.removeprefix(own_place)}", place, "answer")
             return
         if refused:
             self._alarm(f"{place}: {'; '.join(refused[:3])}", place, "values")
@@ -318,11 +326,19 @@ class LiveFeed:
         """Return what is wrong now: failed questions, refused values, clocks, and regions without values."""
         with self._lock:
             now = [
-                f"{each.region}: carbon is by {each.step}"
-                for each in self.described(self._calendar.now_s())
-                if each.step not in ("fresh", "forecast")
+                f"{region.name}: carbon is by {each.step} ({_STAND_INS[each.step]}); {self._latest(region)}"
+                for region, each in zip(self.regions, self.described(self._calendar.now_s()), strict=True)
+                if each.step in _STAND_INS
             ]
             return (*map(hidden, self._alarms.values()), *self._calendar.alarms(), *now)
+
+    def _latest(self, region: FeedRegion) -> str:
+        """Return of when the latest believed value of a region is, in words."""
+        now = self._calendar.now()
+        serving = (source for source in self._sources if region.name in source.zones)
+        latest = [source.series[source.zones[region.name]].latest(now) for source in serving]
+        starts = [point.start for point in latest if point is not None]
+        return f"its latest value is of {utc(max(starts))}" if starts else "it has had no value lately"
 
     def notes(self) -> tuple[str, ...]:
         """Return warnings and notes of servers, in their last answers."""

@@ -117,11 +117,12 @@ class LivePrometheus(Provider):
         place = f"{self.kind} ({name})"
         answer: Any = parse_json(content, place)
         data = answer.get("data") if isinstance(answer, dict) and answer.get("status") == "success" else None
-        if not isinstance(data, dict) or data.get("resultType") != "vector":
+        result = data.get("result") if isinstance(data, dict) and data.get("resultType") == "vector" else None
+        if not isinstance(result, list):
             remedy = "a query that answers an instant vector is expected"
             raise InputError(place, [Fault("data", "found no vector", remedy)])
         values: dict[str, tuple[float, str]] = {}
-        for index, sample in enumerate(data.get("result") or ()):
+        for index, sample in enumerate(result):
             zone, value = self._sample(sample, f"data.result[{index}]", place)
             if zone in values:
                 remedy = f"sum or select so that there is one: ... by ({self.region_label})"
