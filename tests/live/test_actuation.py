@@ -82,7 +82,7 @@ def test_weights_that_others_changed_are_an_alarm_of_that_tick() -> None:
         assert isinstance(router, _OpenSlow)
         router.parts = others  # as it was before the first write, is nobody's change
         assert actuation.apply(GREEN, ones).verified.all()
-        assert actuation.alarms == ()
+        assert not actuation.alarms
         router.parts = others
         assert actuation.apply(GREEN, ones).verified.all()
         assert ["changed by others" in alarm for alarm in actuation.alarms] == [True]
