@@ -198,7 +198,7 @@ def test_where_no_policy_keeps_the_limits_the_exit_code_is_1_and_no_entry_stays(
     assert main(["frontier", *arguments, "--max-p95", "20"]) == 1
     said = capsys.readouterr().out
     assert "No policy that a router can run keeps to a P95 of at most 20 ms; " in said
-    assert "comes nearest: it saves" in said
+    assert "Latency-First comes nearest: it is the baseline, and saves nothing (violations" in said
     assert "[[policies]]" not in said
     assert not (tmp_path / "out" / "policy.toml").exists()
     assert "policy.toml" not in read_manifest(tmp_path / "out")["outputs"]

@@ -44,7 +44,7 @@ class Size:
     origins: int = 4
     hours: int = 168
     dated: bool = False
-    names: str = "short"  # "short" | "long" | "longest" | "odd" | "any script"
+    names: str = "short"  # "short" | "long" | "folded" | "longest" | "odd" | "any script"
     violations: str = "mixed"  # "mixed" | "none" | "all"
     reduction: str = "mixed"  # "mixed" | "negative" | "null" | "same"
     latency: str = "usual"  # "usual" | "huge" | "tails"
@@ -57,6 +57,8 @@ class Size:
 def _name(kind: str, index: int, style: str) -> str:
     if style == "long":
         return f"{kind} {'abcdefgh ijklmnop qrstuvwx'[: 21 - len(kind)]} {index:02d}"
+    if style == "folded":  # as long as those of policies with parameters
+        return f"Constrained {kind} (≤ {index} % violations per workload)"
     if style == "longest":
         return f"{'W' * (97 - len(str(index)))}-{index}"
     if style == "any script":
@@ -279,7 +281,7 @@ def _workloads(
             "requests": 1000,
             "avg_latency_ms": row["avg_latency_ms"],
             "p95_latency_ms": row["p95_latency_ms"],
-            "slo_ms": slo[index],
+            "slo_ms": slo[index % len(slo)],
             "slo_violation_pct": None
             if index == 5
             else min(

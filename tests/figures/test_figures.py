@@ -50,6 +50,10 @@ GRID: dict[str, Callable[[], Tables]] = {
     "part of a day": lambda: factory.make(hours=7, policies=3),
     "odd names": lambda: factory.make(regions=12, policies=15, workloads=6, hours=24, names="odd"),
     "few odd names": lambda: factory.make(regions=4, policies=6, workloads=3, hours=24, names="odd"),
+    "names in two lines": lambda: factory.make(
+        regions=12, policies=12, workloads=6, hours=24, names="folded"
+    ),
+    "many workloads": lambda: factory.make(regions=12, policies=4, workloads=30, hours=24, violations="none"),
     "no violations": lambda: factory.make(policies=15, workloads=6, violations="none", seed=2),
     "all the same": lambda: factory.make(policies=15, reduction="same", names="long"),
     "all bad": lambda: factory.make(violations="all", reduction="negative", dated=True, names="long"),
@@ -495,6 +499,76 @@ def test_short_runs_have_ticks_at_whole_hours(name: str, hours: int) -> None:
     assert all(float(tick).is_integer() for tick in ticks)
     if hours > 1:
         assert len(ticks) >= 2
+
+
+@pytest.mark.parametrize("name", ["regional_carbon_latency", "routing_distribution", "carbon_savings_bar"])
+def test_names_in_two_lines_do_not_meet(name: str) -> None:
+    looking.assert_legible(drawn(name, "names in two lines"))
+
+
+def test_names_of_radars_keep_clear_of_the_radars_above() -> None:
+    """Where each workload has its own limit, there are four axes, and the lowest one points straight down."""
+    data = tables("names in two lines")
+    policies = data.policies.with_columns(limit_per=pl.lit("workload"))
+    looking.assert_legible(draw("radar_policy_comparison", dataclasses.replace(data, policies=policies)))
+
+
+def test_many_workloads_without_violations_are_legible() -> None:
+    looking.assert_legible(drawn("workload_slo_violations", "many workloads"))
+
+
+def test_the_95th_percentile_is_that_of_the_table() -> None:
+    """The curve has but some of its points: what it says between them differs in the last digit."""
+    data = factory.make(policies=2, workloads=1)
+    own = data.workloads.with_columns(pl.col("p95_latency_ms") + 0.3)
+    said = title("latency_cdf", dataclasses.replace(data, workloads=own))
+    assert all(f"{value:.1f} ms" in said for value in own.filter(~pl.col("clairvoyant"))["p95_latency_ms"])
+
+
+@pytest.mark.parametrize(("smallest_slo_ms", "scale"), [(4.0, "log"), (400.0, "linear")])
+def test_limits_far_apart_have_a_logarithmic_axis(smallest_slo_ms: float, scale: str) -> None:
+    data = tables("study")
+    limits = pl.when(pl.col("workload") == "resnet50").then(smallest_slo_ms).otherwise(400.0)
+    ax = draw("latency_cdf", dataclasses.replace(data, workloads=data.workloads.with_columns(slo_ms=limits)))
+    assert ax.get_xscale() == scale
+    assert ax.get_xlim()[0] < smallest_slo_ms < ax.get_xlim()[1]
+
+
+@pytest.mark.parametrize("name", ["tradeoff_curve", "carbon_savings_bar"])
+def test_foresight_that_saves_no_more_is_not_named(name: str) -> None:
+    data = tables("study")
+    assert "with foresight" in title(name, data)
+    alike = data.policies.with_columns(
+        carbon_reduction_pct=pl.when("viable").then(56.2).otherwise("carbon_reduction_pct")
+    )
+    assert "with foresight" not in title(name, dataclasses.replace(data, policies=alike))
+
+
+def test_of_regions_that_are_the_cleanest_as_often_the_one_of_the_lower_mean_is_named() -> None:
+    carbon = pl.DataFrame(
+        {
+            "hour": [0, 0, 1, 1],
+            "time": pl.Series([None] * 4, dtype=pl.Datetime("us", "UTC")),
+            "region": ["A", "B"] * 2,
+            "carbon_g_per_kwh": [100.0, 110.0, 130.0, 60.0],
+        }
+    )
+    data = dataclasses.replace(tables("study"), carbon=carbon)
+    assert (
+        title("carbon_traces", data)
+        == "B (mean 85.0 g CO₂e/kWh) is the cleanest region in 1 of 2 hours (50.0 %)"
+    )
+    first = dataclasses.replace(data, carbon=carbon.filter(hour=0))
+    assert title("carbon_traces", first).endswith("is the cleanest region in the only hour")
+
+
+def test_a_step_that_adds_nothing_as_printed_is_not_in_the_legend() -> None:
+    data = factory.make()
+    totals = pl.Series([50.0, 20.0, 20.0001, 19.0])
+    saving = data.saving.with_columns(total_kg=totals, saved_pct=100 * (1 - totals / 50))
+    assert "added by this step" not in looking.words(
+        draw("saving_steps", dataclasses.replace(data, saving=saving))
+    )
 
 
 def test_distributions_of_latency_run_to_all_requests() -> None:

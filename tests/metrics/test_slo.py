@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carbonroute.metrics import Comparison, finding, policies, slo
 from carbonroute.metrics.intervals import violations
@@ -81,6 +83,34 @@ def test_the_limit_itself_is_kept_and_rounding_breaks_nothing(tmp_path: Path) ->
     assert not slo.keeps(None, 100.0)
 
 
+@given(st.floats(0.0001, 99), st.floats(-0.01, 0.01))
+def test_a_share_reads_on_its_own_side_of_the_limit(limit_pct: float, beyond: float) -> None:
+    late_pct = max(limit_pct + beyond, 0.0)
+    text = slo.beside(limit_pct, late_pct)
+    assert slo.keeps(float(text), limit_pct) == slo.keeps(late_pct, limit_pct)
+    assert float(text) == pytest.approx(late_pct, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("late", "words"),
+    [
+        ((500_000, 50_003), "over 5 % violations: Short answers 50.00 %"),
+        ((50_003, 50_003), "over 5 % violations: 5.0003 %"),
+        ((1, 50_003), "over 5 % violations: Long answers 5.0003 %"),
+        ((1, 49_999), "viable, Long answers 5.00 %"),
+    ],
+)
+def test_no_verdict_says_that_the_limit_is_over_the_limit(
+    late: tuple[int, int], words: str, tmp_path: Path
+) -> None:
+    """A table has two decimals: 5.0003 % is shown as 5.00 %."""
+    one = outcome((1_000_000, 1_000_000), late)
+    found = table(scenario(tmp_path), one)
+    assert slo.verdict(found.row(0, named=True)) == words
+    if "5.0003" in words:
+        assert f"{slo.nearest_in_words(found)}".startswith("P comes nearest with 5.0003 %")
+
+
 def test_one_workload_is_all(tmp_path: Path) -> None:
     share = ("share = 0.7", "share = 1")
     text = small.changed(small.SCENARIO, share)
@@ -107,6 +137,9 @@ def test_the_headline_names_the_workload(tmp_path: Path) -> None:
     near, far = outcome((900, 100), (0, 2), "Near"), outcome((900, 100), (17, 33), "Far", carbon=0.4)
     said = finding(table(scenario(tmp_path), near, far))
     assert "none that a router could run cuts" in said
+    assert said.endswith(
+        "; Far cuts it by 60.0 %, over the limit (violations 5.00 %, of Long answers 33.00 %)."
+    )
     assert "5 % SLO violations in every workload" in said
     said = finding(table(scenario(tmp_path, "all"), near, far))
     assert said.startswith(

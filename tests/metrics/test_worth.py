@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,20 @@ def test_grams_are_of_a_year(scenario: Scenario) -> None:
     assert "Late are 1.00 % of Long answers and less of the other workload (limit 5 %)." in answer
 
 
+def test_a_limit_on_all_requests_stands_beside_the_share_of_all(tmp_path: Path) -> None:
+    """20 of 1,000 requests are within 5 %, although they are a fifth of the long ones."""
+    limits = load(small.write(tmp_path, ("[horizon]", '[limits]\nper = "all"\n[horizon]')))
+    assert (
+        "Late are 2.00 % of all requests (limit 5 %): 20.00 % of Long answers and less of the other workload."
+    ) in said(limits, NEAR, outcome("Far", 1.5, 50.0, late=20))
+
+
+def test_a_limit_below_what_is_printed_is_named(tmp_path: Path) -> None:
+    limits = load(small.write(tmp_path, ("[horizon]", "[limits]\nviolations = 0.00001\n[horizon]")))
+    answer = said(limits, NEAR, outcome("Far", 1.5, 50.0), sampled=False)
+    assert "No workload is late more often than its limit allows (0.001 %)." in answer
+
+
 @pytest.mark.parametrize("hours", [8760.0, 8784.0])
 def test_a_year_is_a_year(scenario: Scenario, hours: float) -> None:
     """The grams of a leap year are those that the table shows, as those of any other year."""
@@ -125,6 +140,8 @@ def test_a_clairvoyant_policy_never_leads(scenario: Scenario) -> None:
     [
         (1.5, "Routing by the hour adds nothing: the fixed choice (Fixed) earns it all (25.0 %)."),
         (1.8, "Routing by the hour adds 15.0 points to the 10.0 % of the fixed choice (Fixed)."),
+        (2.0, "Routing by the hour adds 25.0 points to the 0.0 % of the fixed choice (Fixed)."),
+        (2.1, "A fixed choice (Fixed) raises emissions by 5.0 %."),
     ],
 )
 def test_hourly_routing_is_held_against_a_fixed_choice(fixed: float, words: str, scenario: Scenario) -> None:

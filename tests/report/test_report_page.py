@@ -8,7 +8,7 @@ import hashlib
 import re
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +22,11 @@ from carbonroute.cli import main
 from carbonroute.errors import RunFolderError
 from carbonroute.figures import FIGURES, available, draw
 from carbonroute.figures import render as render_figure
+from carbonroute.metrics import slo
 from carbonroute.report import page_of, render, write
 from carbonroute.report.figures import ASKED_ALREADY
-from carbonroute.report.page import Page, TableBlock
+from carbonroute.report.page import Page, TableBlock, Text
+from carbonroute.report.policies import saving
 from carbonroute.runs.store import RunFolder, manifest_entries, read_manifest, read_tables, write_run
 from carbonroute.scenario import Scenario
 from helpers import damage, queued_runs, small
@@ -318,6 +320,18 @@ def test_with_energies_factors_stand_with_their_sources(tmp_path: Path) -> None:
     assert "Emissions" in {column.heading for column in table(path, "policies").columns}
     steps = read_tables(path).saving
     assert [row.cells[0].text for row in table(path, "saving").rows] == steps["step"].to_list()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_steps_over_the_limit_are_said_to_be(tmp_path: Path) -> None:
+    tables = read_tables(folder_of(tmp_path, hostile()))
+    late = sorted({*tables.saving[slo.limited(tables.policies)]})
+    for limit_pct, over in ((100.0, 0), (late[0] - 1.0, tables.saving.height - 1)):
+        judged = tables.policies.with_columns(max_violation_pct=pl.lit(limit_pct))
+        (section,) = saving(replace(tables, policies=judged))
+        words = section.blocks[0]
+        assert isinstance(words, Text)
+        assert words.text.count(" over the limit on violations") == over
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -15,6 +15,7 @@ import polars as pl
 
 from carbonroute.analysis.alterations import Alterations, Altered
 from carbonroute.control.capacity import Capacity
+from carbonroute.files.text import count_of
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics import intervals, policies, slo, workloads
 from carbonroute.metrics.headlines import whatif as headlines
@@ -296,7 +297,7 @@ def _notes(now: Replications, then: Replications, altered: Altered, replications
     if altered.traffic != 1 and key is not None:
         rate, exact = getattr(scenario.traffic, key), getattr(now.inputs.scenario.traffic, key)
         if rate != (asked := exact * altered.traffic):
-            yield f"Traffic is {rate:,} requests an hour, the whole number nearest to {asked:,}"
+            yield f"Traffic is {count_of(rate, 'request')} an hour, the whole number nearest to {asked:,}"
 
 
 def finding(whatif: WhatIf) -> list[str]:

@@ -28,7 +28,7 @@ def draw(carbon: pl.DataFrame, ax: Axes | None = None) -> Axes:
     regions = [one_line(region) for region in in_order(carbon, "region")]
     dated = carbon["time"].null_count() == 0
     means = _means(carbon, dated=dated)
-    area = PlotArea(ax, height_in=max(0.8, ROW_IN * len(regions)))
+    area = PlotArea(ax, height_in=max(0.8, PlotArea.rows_in(regions, ROW_IN)))
     cells = draw_cells(area.ax, means)
     area.name_rows(regions)
     area.ax.set_xticks(range(0, HOURS_PER_DAY, 3))

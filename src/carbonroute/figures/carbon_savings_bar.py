@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from carbonroute.figures.bars import draw_bars
 from carbonroute.figures.figure import figure
-from carbonroute.figures.findings import achievement, best, carbon_column, limit, risk
+from carbonroute.figures.findings import achievement, best, carbon_column, foresight, limit, risk
 from carbonroute.figures.formatting import plain
 from carbonroute.figures.layout import DOUBLE_IN, PlotArea, wrap
 from carbonroute.figures.style import clairvoyant_note, limit_line, policy_labels, policy_styles, sheet
@@ -27,9 +27,10 @@ ROW_IN = 0.21
 def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the saving of each policy beside its violations."""
     carbon, limit_pct = carbon_column(policies), limit(policies)
-    area = PlotArea(ax, DOUBLE_IN, height_in=max(0.6, ROW_IN * policies.height))
+    labels = list(policy_labels(policies).values())
+    area = PlotArea(ax, DOUBLE_IN, height_in=max(0.6, PlotArea.rows_in(labels, ROW_IN)))
     left, right = area.split(0.5, 0.06)
-    left.name_rows(list(policy_labels(policies).values()))
+    left.name_rows(labels)
     right.name_rows([""] * policies.height)
     area.fit()
     styles = policy_styles(policies).values()
@@ -58,7 +59,6 @@ def _title(policies: pl.DataFrame) -> str:
     sentence = (
         f"{kept} {within}; the cleanest that a router can run, {labels[row['policy']]}, {achievement(row)}"
     )
-    seer = best(policies)
-    if seer and seer["clairvoyant"]:
+    if seer := foresight(policies):
         sentence += f"; with foresight, {labels[seer['policy']]} {achievement(seer)}"
     return sentence

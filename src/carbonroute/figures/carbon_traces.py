@@ -10,6 +10,7 @@ from carbonroute.figures.formatting import CARBON_LABEL, CARBON_UNIT, number, on
 from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea
 from carbonroute.figures.style import in_order, region_styles
 from carbonroute.figures.ticks import LONGEST_HOURLY, time_axes
+from carbonroute.files.text import count_of
 from carbonroute.units import HOURS_PER_DAY
 
 MANY_REGIONS = 6  # beyond, both columns, and no bands: they would hide one another
@@ -57,19 +58,19 @@ def _traces(carbon: pl.DataFrame, *, daily: bool, dated: bool) -> pl.DataFrame:
 
 
 def _title(carbon: pl.DataFrame) -> str:
-    """Say which region is the cleanest in the most hours (the first on ties), and how often."""
+    """Say which region is the cleanest in the most hours (on ties that of the lowest mean), and how often."""
     regions, hours = in_order(carbon, "region"), carbon["hour"].n_unique()
     if len(regions) == 1:
         values = carbon["carbon_g_per_kwh"].to_numpy()
         span = f"from {number(values.min())} to {number(values.max())} {CARBON_UNIT}"
-        return f"{one_line(regions[0])} ranges {span} over {hours:,} hours"
+        return f"{one_line(regions[0])} ranges {span} over {count_of(hours, 'hour')}"
     cleanest = carbon.sort("hour", "carbon_g_per_kwh", maintain_order=True).unique("hour", keep="first")
     wins = dict(cleanest["region"].value_counts().iter_rows())
-    winner = max(regions, key=lambda region: wins.get(region, 0))
+    means = {region: carbon.filter(region=region)["carbon_g_per_kwh"].to_numpy().mean() for region in regions}
+    winner = max(regions, key=lambda region: (wins.get(region, 0), -means[region]))
     won = int(wins[winner])
     part = f"{won:,} of {hours:,} hours ({percent(100 * won / hours)})"
-    mean = carbon.filter(pl.col("region") == winner)["carbon_g_per_kwh"].to_numpy().mean()
     return (
-        f"{one_line(winner)} (mean {number(mean)} {CARBON_UNIT}) is the cleanest region in "
-        f"{part if won < hours else f'all {hours:,} hours'}"
+        f"{one_line(winner)} (mean {number(means[winner])} {CARBON_UNIT}) is the cleanest region in "
+        f"{part if won < hours else f'all {hours:,} hours' if hours > 1 else 'the only hour'}"
     )

@@ -75,6 +75,17 @@ def best(policies: pl.DataFrame) -> dict[str, Any] | None:
     return lowest(viable, measure_of(policies).amount) if viable.height else None
 
 
+def foresight(policies: pl.DataFrame) -> dict[str, Any] | None:
+    """Return the best viable policy where it is clairvoyant and, as printed, saves more than all others."""
+    row, honest = best(policies), best(runnable(policies))
+    if row is None or not row["clairvoyant"]:
+        return None
+    saved = row[stated_of_row(row).column]
+    if honest is None or saved is None:
+        return row
+    return row if round(saved, 1) > round(honest[stated_of_row(honest).column], 1) else None
+
+
 def lowest(frame: pl.DataFrame, column: str) -> dict[str, Any]:
     """Return the row with the lowest value, the first on ties (polars' ``arg_min`` may return another)."""
     return frame.row(int(frame[column].to_numpy().argmin()), named=True)
@@ -105,22 +116,22 @@ def headline(policies: pl.DataFrame) -> str:
     def result(row: dict[str, Any]) -> str:
         return f"{labels[row['policy']]} {achievement(row)} at {_violations(policies, row)}"
 
-    honest, row = best(runnable(policies)), best(policies)
-    if row is None:
-        closest = lowest(preferred(policies), risk(policies).column)
-        return (
-            f"No policy stays within {limit_pct} % violations{slo.scope(policies)}; "
-            f"{labels[closest['policy']]} comes closest with {_violations(policies, closest)}"
-        )
-    if not row["clairvoyant"]:
-        return result(row)
-    none = f"No policy that a router can run stays within {limit_pct} % violations{slo.scope(policies)}"
-    return f"{none if honest is None else result(honest)}; with foresight, {result(row)}"
+    honest, seer = best(runnable(policies)), foresight(policies)
+    if seer:
+        none = f"No policy that a router can run stays within {limit_pct} % violations{slo.scope(policies)}"
+        return f"{result(honest) if honest else none}; with foresight, {result(seer)}"
+    if honest:
+        return result(honest)
+    closest = lowest(preferred(policies), risk(policies).column)
+    return (
+        f"No policy stays within {limit_pct} % violations{slo.scope(policies)}; "
+        f"{labels[closest['policy']]} comes closest with {_violations(policies, closest)}"
+    )
 
 
 def _violations(policies: pl.DataFrame, row: dict[str, Any]) -> str:
     """Say how many violations a policy has; where the limit is each workload's, of its worst one."""
-    violations = f"{percent(row[risk(policies).column], 2)} violations"
+    violations = f"{slo.beside(limit(policies), row[risk(policies).column])} % violations"
     return f"{violations} of {one_line(row[slo.WORST])}" if slo.per_workload(policies) else violations
 
 

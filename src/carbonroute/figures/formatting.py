@@ -70,15 +70,6 @@ def significant(value: float) -> str:
     return plain(float(f"{value:.3g}"))
 
 
-def count_of(count: int, noun: str, plural: str = "") -> str:
-    """Write a number of things.
-
-    >>> count_of(1, "cell"), count_of(2400, "policy", "policies")
-    ('1 cell', '2,400 policies')
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def printable(frame: pl.DataFrame) -> pl.DataFrame:
     r"""Return a table whose texts and names of columns command nothing: see `visible`.
 

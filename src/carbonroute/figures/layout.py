@@ -163,11 +163,21 @@ class PlotArea:
             level = apart and all(text.count("\n") < longest_lines for text in wrapped)
             if level:
                 break
-        upright = [fold(label, lines=1 + (slot > 3 * text_pt())) for label in labels]
+        lines = (
+            labels if slot > 2 * LINE_SPACING * text_pt() else [" ".join(text.split("\n")) for text in labels]
+        )
+        upright = [fold(label, lines=1 + (slot > 3 * text_pt())) for label in lines]
         self.ax.set_xticks(
             range(len(labels)), labels=wrapped if level else upright, rotation=0 if level else 90
         )
         self.ax.tick_params(axis="x", length=0)
+
+    @staticmethod
+    def rows_in(labels: Sequence[str], row_in: float) -> float:
+        """Return the height of rows, inches: `row_in` each, or more where folded names would meet."""
+        lines = [fold(label).count("\n") + 1 for label in labels]
+        most = max(((upper + lower) / 2 for upper, lower in pairwise(lines)), default=1.0)
+        return len(labels) * max(row_in, most * text_pt() * LINE_SPACING / PT_PER_IN)
 
     def name_rows(self, labels: Sequence[str]) -> None:
         """Name the places 0, 1, … of the y axis, the first on top."""

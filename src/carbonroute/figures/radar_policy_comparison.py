@@ -12,7 +12,7 @@ from matplotlib.patches import Polygon
 
 from carbonroute.arrays import Array
 from carbonroute.figures.figure import figure
-from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PlotArea, widest_in, wrap, write_at
+from carbonroute.figures.layout import DOUBLE_IN, LINE_SPACING, PT_PER_IN, PlotArea, widest_in, wrap, write_at
 from carbonroute.figures.style import (
     CLAIRVOYANT_HATCH,
     FAINT,
@@ -44,22 +44,34 @@ def draw(policies: pl.DataFrame, ax: Axes | None = None) -> Axes:
     columns, cell = min(COLUMNS if roomy else NARROW_COLUMNS, policies.height), CELL if roomy else WIDE_CELL
     rows = -(-policies.height // columns)
     width = min(DOUBLE_IN if columns > 2 else DOUBLE_IN / 2, widest_in())
-    area = PlotArea(ax, width, height_in=rows * cell[1] * width / (columns * cell[0]))
+    unit_in, styles = width / (columns * cell[0]), list(policy_styles(policies).values())
+    room = _room_for_names(styles[columns:]) / PT_PER_IN / unit_in
+    high = cell[1] + room
+    area = PlotArea(ax, width, height_in=rows * high * unit_in)
     ax = area.ax
     ax.set_xlim(0, columns * cell[0])
-    ax.set_ylim(-rows * cell[1], 0)
+    ax.set_ylim(-rows * high, 0)
     ax.set_aspect("equal")
     ax.axis("off")
     values = np.array(list(scores.values()))  # (axis, policy)
     outlines = values.T[:, :, np.newaxis] * _directions(len(values))  # (policy, axis, 2)
-    styles = list(policy_styles(policies).values())
     for index, style in enumerate(styles):
         row, column = divmod(index, columns)
-        centre = np.array([(column + 0.5) * cell[0], -(row + 0.6) * cell[1]])
+        centre = np.array([(column + 0.5) * cell[0], -row * high - room - 0.6 * cell[1]])
         others = np.delete(outlines, index, axis=0) + centre
         _radar(ax, style, centre, outlines[index] + centre, others, list(scores))
     notes = [_note(policies, scores), *clairvoyant_note(policies)]
     return area.finish(_title(styles, values), [], notes)
+
+
+def _room_for_names(styles: Sequence[SeriesStyle]) -> float:
+    """Return how much more than a line the longest of some radars' names takes, in points."""
+    folds = (_name(style).count("\n") for style in styles)
+    return max(folds, default=0) * text_pt() * LINE_SPACING
+
+
+def _name(style: SeriesStyle) -> str:
+    return wrap(style.label, NAME_PT, bold=True)
 
 
 def _scores(policies: pl.DataFrame) -> dict[str, Array]:
@@ -113,7 +125,7 @@ def _radar(
             ha="center" if abs(x) < 0.7 else "left" if x > 0 else "right", va="bottom" if y > -0.5 else "top",
         )  # fmt: skip
     write_at(
-        ax, centre + np.array([0, 1]), (0, text_pt() + 9), wrap(style.label, NAME_PT, bold=True),
+        ax, centre + np.array([0, 1]), (0, text_pt() + 9), _name(style),
         ha="center", va="bottom", weight="bold", linespacing=LINE_SPACING,
     )  # fmt: skip
 

@@ -32,12 +32,13 @@ def draw(carbon: pl.DataFrame, rtt: pl.DataFrame, ax: Axes | None = None) -> Axe
     regions, origin = mean.join(rtt_ms, "region", how="left", maintain_order="left"), one_line(largest)
     title, styles = _title(regions, origin), region_styles(regions)
     regions = regions.sort("carbon_g_per_kwh", maintain_order=True)
+    labels = [one_line(region) for region in regions["region"]]
     area = PlotArea(
         ax, DOUBLE_IN if regions.height > MANY_REGIONS else SINGLE_IN,
-        height_in=max(0.6, ROW_IN * regions.height),
+        height_in=max(0.6, PlotArea.rows_in(labels, ROW_IN)),
     )  # fmt: skip
     left, right = area.split(0.5, 0.06)
-    left.name_rows([one_line(region) for region in regions["region"]])
+    left.name_rows(labels)
     right.name_rows([""] * regions.height)
     area.fit()
     for panel, column, label in (

@@ -20,7 +20,7 @@ ROW_IN = 0.2
 def draw(routing: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw where each policy sends its requests."""
     labels, styles = policy_labels(routing), region_styles(routing)
-    area = PlotArea(ax, height_in=max(0.5, ROW_IN * len(labels)))
+    area = PlotArea(ax, height_in=max(0.5, PlotArea.rows_in([*labels.values()], ROW_IN)))
     left = np.zeros(len(labels))
     for region, style in styles.items():
         share = dict(routing.filter(region=region).select("policy", "share").iter_rows())

@@ -80,7 +80,7 @@ def draw(saving: pl.DataFrame, ax: Axes | None = None) -> Axes:
     if len(_gains(saving)) > 1:
         first = one_line(saving["step"][0])
         notes.insert(0, f"In brackets: change from the step before, in % of what {first} emits")
-    return area.finish(_title(saving), [_legend(totals - before)], notes)
+    return area.finish(_title(saving), [_legend(100 * (totals - before) / (totals[0] or 1.0))], notes)
 
 
 def _totals_kg(saving: pl.DataFrame) -> tuple[Array, bool]:
@@ -144,10 +144,12 @@ def _changes(saving: pl.DataFrame) -> list[str]:
 
 
 def _legend(changes: Array) -> list[Artist]:
+    """Return what the bars are; `changes` in percent count as printed."""
+    printed = changes.round(1)
     handles: list[Artist] = [Patch(facecolor=FAINT, label="emitted")]
-    if (changes < 0).any():
+    if (printed < 0).any():
         handles.append(Patch(facecolor=SAVED, label="saved by this step"))
-    if (changes > 0).any():
+    if (printed > 0).any():
         handles.append(Patch(facecolor=LIMIT, label="added by this step"))
     return handles
 

@@ -32,9 +32,10 @@ def draw(sensitivity: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the change of saving and violations, the inputs that move the saving most on top."""
     names = in_order(sensitivity, "input")[:MOST_ROWS]
     rows = sensitivity.filter(pl.col("input").is_in(names))
-    area = PlotArea(ax, DOUBLE_IN, height_in=max(0.8, ROW_IN * len(names)))
+    labels = [one_line(name) for name in names]
+    area = PlotArea(ax, DOUBLE_IN, height_in=max(0.8, PlotArea.rows_in(labels, ROW_IN)))
     left, right = area.split(0.5, 0.05)
-    left.name_rows([one_line(name) for name in names])
+    left.name_rows(labels)
     right.name_rows([""] * len(names))
     panels = (
         (left, "saved_points", "saved_pct", "chosen_saved_pct", "Change of saving (percentage points)"),

@@ -14,9 +14,10 @@ from matplotlib.axis import Axis, XAxis
 
 from carbonroute.arrays import Integers
 from carbonroute.figures.findings import saved_label
-from carbonroute.figures.formatting import count_of, one_line, percent, plain, shorten
+from carbonroute.figures.formatting import one_line, percent, plain, shorten
 from carbonroute.figures.layout import widest, wrap
 from carbonroute.figures.style import clairvoyant_note, clairvoyants, in_order, policy_labels
+from carbonroute.files.text import count_of
 from carbonroute.metrics.best import ranked, runnable
 from carbonroute.metrics.measure import measure_of, saves
 from carbonroute.metrics.slo import per_workload, scope

@@ -17,7 +17,6 @@ from carbonroute.arrays import Array
 from carbonroute.figures import study_grid
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import risk
-from carbonroute.figures.formatting import count_of
 from carbonroute.figures.label_placement import label_points
 from carbonroute.figures.layout import DOUBLE_IN, PT_PER_IN, PlotArea, fold, in_points, widest, widest_in
 from carbonroute.figures.scatter import numbered_handles, set_point_axes, viable_handle
@@ -31,6 +30,7 @@ from carbonroute.figures.style import (
     policy_styles,
     text_pt,
 )
+from carbonroute.files.text import count_of
 from carbonroute.metrics.best import runnable
 
 MOST_POLICIES = 14

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from carbonroute.figures.figure import figure
 from carbonroute.figures.findings import highest
 from carbonroute.figures.formatting import VIOLATIONS_LABEL, number, one_line, percent, plain
-from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea, write_at
+from carbonroute.figures.layout import DOUBLE_IN, SINGLE_IN, PlotArea, text_width, write_at
 from carbonroute.figures.style import (
     MUTED,
     SeriesStyle,
@@ -66,7 +66,17 @@ def _bars(area: PlotArea, workloads: pl.DataFrame, styles: dict[str, SeriesStyle
                 _write(area.ax, x, value)
         if not any(of_group):
             text = "no requests" if all(value is None for value in of_group) else "no violations"
-            write_at(area.ax, (group, 0), (0, 4), text, ha="center", va="bottom", color=MUTED)
+            upright = text_width(text) + 4 > area.size_pt[0] / len(ids)
+            write_at(
+                area.ax,
+                (group, 0),
+                (0, 4),
+                text,
+                ha="center",
+                va="bottom",
+                color=MUTED,
+                rotation=90 * upright,
+            )
 
 
 def _write(ax: Axes, x: float, value: float | None) -> None:

@@ -259,6 +259,15 @@ def listed(texts: Sequence[str], most: int, more: str = ", …") -> str:
     return ", ".join(texts[:most]) + (more.format(len(texts) - most) if len(texts) > most else "")
 
 
+def count_of(count: int, noun: str, plural: str = "") -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "cell"), count_of(2400, "policy", "policies")
+    ('1 cell', '2,400 policies')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def _line(data: bytes, place: int, first_line: int) -> int:
     return data.count(b"\n", 0, place) + first_line
 

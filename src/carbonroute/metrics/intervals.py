@@ -139,7 +139,7 @@ def _row(
 ) -> tuple[Any, ...]:
     """Return a figure with its interval, by counted trials where replications do not differ."""
     policy, workload, figure, value, n = (row[name] for name in (*KEY, "value", "n"))
-    low, high = (None if math.isnan(end) else end for end in interval)
+    low, high = _known(*interval)
     whole = _whole(figure)
     method = f"{'t' if whole is None else 'Korn-Graubard'} over {n} replications"
     if low is None and n > 1 and outcome:
@@ -248,8 +248,13 @@ def _paired(policy: str, paired: Paired) -> Iterator[tuple[object, ...]]:
         VIOLATIONS: tuple(map(pct, shares)),
         "avg_carbon_g_per_kwh": (carbon / n, *mean_interval(carbon, paired.carbon_square, n)),
     }
-    for figure, value_and_ends in differences.items():
-        yield policy, None, figure + DIFFERENCE, *value_and_ends, method, n, CONFIDENCE
+    for figure, (value, *ends_of_it) in differences.items():
+        yield policy, None, figure + DIFFERENCE, value, *_known(*ends_of_it), method, n, CONFIDENCE
+
+
+def _known(low: float, high: float) -> tuple[float | None, float | None]:
+    """Return the ends of an interval, None where there is none: a table has no NaN."""
+    return (None, None) if math.isnan(low) else (low, high)
 
 
 def _whole(figure: str) -> float | None:

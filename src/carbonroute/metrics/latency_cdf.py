@@ -7,24 +7,39 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from carbonroute.arrays import Array
 from carbonroute.metrics.averages import labelled
-from carbonroute.outcome import Outcome
+from carbonroute.outcome import LatencyDistribution, Outcome
 
 SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "latency_ms": pl.Float64}
 
-#: Points of the latency distribution that tables keep.
+#: Points of the latency distribution that tables keep; where more than so many requests are within the first
+#: of them, these are as many points again.
 _CDF_POINTS = 1001
+_NEAR, _MANY = 10, 0.05
 
 
 def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return the share of served requests within each of evenly spaced latencies, under each policy."""
+    """Return the share of served requests within each of some latencies, under each policy.
+
+    They are evenly spaced, and closer where requests are many times shorter than the longest one.
+    """
     parts = [pl.DataFrame(schema=SCHEMA)]
     for outcome in outcomes:
         if outcome.queueing and not outcome.served.any():
             continue
-        latency_ms = np.linspace(0, max(outcome.latency.quantile(1.0), 1e-9), _CDF_POINTS)
-        shares = outcome.latency.cdf(latency_ms)
+        shares, latency_ms = _curve(outcome.latency, max(outcome.latency.quantile(1.0), 1e-9))
         # At an array, polars imports all of `numpy.ma`.
         columns = {"share": shares.tolist(), "latency_ms": latency_ms.tolist()}
         parts.append(labelled(outcome, columns))
     return pl.concat(parts)
+
+
+def _curve(latency: LatencyDistribution, end_ms: float) -> tuple[Array, Array]:
+    """Return shares of requests, and the latencies up to an end that they stay within, ms."""
+    latency_ms = np.linspace(0, end_ms, _CDF_POINTS)
+    shares = latency.cdf(latency_ms)
+    if shares[_NEAR] - shares[0] <= _MANY:
+        return shares, latency_ms
+    short, short_ms = _curve(latency, latency_ms[_NEAR])
+    return np.append(short, shares[_NEAR + 1 :]), np.append(short_ms, latency_ms[_NEAR + 1 :])

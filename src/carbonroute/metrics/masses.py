@@ -24,7 +24,7 @@ def mass_unit(masses_kg: Sequence[float]) -> MassUnit:
     >>> mass_unit([0.0123, 0.0045])
     MassUnit(name='g', per_kg=1000.0, digits=1)
     """
-    largest = max(map(abs, masses_kg), default=0.0)
+    largest = float(f"{max(map(abs, masses_kg), default=0.0):.3g}")  # 999.6 g is shown as 1.00 kg
     if not largest:
         return MassUnit("g", 1e3, 0)
     name, per_kg = next((unit for unit in _MASS_UNITS if largest * unit[1] >= 1), _MASS_UNITS[-1])
@@ -42,8 +42,8 @@ def scaled(interval: Mapping[str, Any] | None, factor: float) -> dict[str, Any] 
 def mass_in_words(mass_kg: float) -> str:
     """Return a mass with three digits, in the unit that fits.
 
-    >>> mass_in_words(6870.0), mass_in_words(0.0406), mass_in_words(0.0)
-    ('6.87 t', '40.6 g', '0 g')
+    >>> mass_in_words(6870.0), mass_in_words(0.0406), mass_in_words(0.0), mass_in_words(0.9996)
+    ('6.87 t', '40.6 g', '0 g', '1.00 kg')
     """
     unit = mass_unit([mass_kg])
     return f"{mass_kg * unit.per_kg:,.{unit.digits}f} {unit.name}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from carbonroute.carbon import Signal
+from carbonroute.files.text import count_of
 from carbonroute.intervals import CONFIDENCE
 from carbonroute.metrics import slo
 from carbonroute.metrics.headlines.run import finding
@@ -94,7 +95,7 @@ def _where_it_comes_from(saving: pl.DataFrame, policies: pl.DataFrame) -> Iterat
     if saving.height > 1 and saving["saved_pct"].null_count() == 0:
         figure, limit = slo.limited(policies), policies["max_violation_pct"][0]
         steps = [
-            f"{row['step']} {row['saved_pct']:z.1f} % ({slo.late_in_words(row)}"
+            f"{row['step']} {row['saved_pct']:z.1f} % ({slo.late_in_words(row, limit)}"
             f"{', over the limit' * (not slo.keeps(row[figure], limit))})"
             for row in saving.rows(named=True)[1:]
         ]
@@ -103,13 +104,13 @@ def _where_it_comes_from(saving: pl.DataFrame, policies: pl.DataFrame) -> Iterat
 
 def _no_violations(intervals: pl.DataFrame) -> Iterator[str]:
     """Yield a line for each number of requests, or of hours, of which none was late."""
-    counted = {
-        RULE_OF_THREE: "requests",
-        BY_THE_HOUR: "hours, whose requests are late together or not at all",
-    }
+    counted = {RULE_OF_THREE: "request", BY_THE_HOUR: "hour"}
     none = intervals.filter(
         pl.col("workload").is_null(), pl.col("method").is_in(counted), figure=VIOLATIONS, value=0
     )
-    for (method, n), rows in none.group_by("method", "n", maintain_order=True):
+    for (method, _), rows in none.group_by("method", "n", maintain_order=True):
+        n = int(rows["n"][0])
         below = f"below {upper_bound(rows['high'][0])} % at {pct(CONFIDENCE):g} % confidence"
-        yield f"No violation means 0 of {n:,} {counted[str(method)]}: {below} ({', '.join(rows['policy'])})"
+        together = ", whose requests are late together or not at all" * (method == BY_THE_HOUR)
+        of = f"{count_of(n, counted[str(method)])}{together}"
+        yield f"No violation means 0 of {of}: {below} ({', '.join(rows['policy'])})"

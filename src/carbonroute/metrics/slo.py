@@ -80,27 +80,40 @@ def limit_in_words(policies: pl.DataFrame, limit_pct: float) -> str:
     return f"{limit_pct:.6g} % SLO violations{scope(policies)}"
 
 
+def beside(limit_pct: float | None, late_pct: float) -> str:
+    """Return a share of late requests, %, that reads within a limit where it is, and over it where it is not.
+
+    It has two decimals, or as many as that takes.
+
+    >>> beside(5.0, 4.997), beside(5.0, 5.003), beside(0.001, 0.0023), beside(None, 5.003)
+    ('5.00', '5.003', '0.002', '5.00')
+    """
+    digits, text = 2, f"{late_pct:.2f}"
+    while limit_pct is not None and keeps(float(text), limit_pct) != keeps(late_pct, limit_pct):
+        digits += 1
+        text = f"{late_pct:.{digits}f}"
+    return text
+
+
 def nearest_in_words(policies: pl.DataFrame) -> str:
     """Return in words which policy comes nearest to the limit."""
     row = policies.sort(limited(policies), maintain_order=True, nulls_last=True).row(0, named=True)
-    if not per_workload(policies):
-        return f"{row['policy']} comes nearest with {row[OVERALL]:.2f} %"
-    return f"{row['policy']} comes nearest with {row[WORST_PCT]:.2f} % of {row[WORST]}"
+    late = f"{beside(row['max_violation_pct'], row[limited(policies)])} %"
+    return f"{row['policy']} comes nearest with {late}{f' of {row[WORST]}' * per_workload(policies)}"
 
 
-def late_in_words(row: Row) -> str:
+def late_in_words(row: Row, limit_pct: float | None = None) -> str:
     """Return a policy's violations in words, those of its worst workload beside them where they differ.
 
     >>> late_in_words({"slo_violation_pct": 4.94, "worst_workload": "embed", "worst_violations_pct": 6.0})
     'violations 4.94 %, of embed 6.00 %'
-    >>> late_in_words({"slo_violation_pct": 4.94})
-    'violations 4.94 %'
+    >>> late_in_words({"slo_violation_pct": 5.003}, 5.0)
+    'violations 5.003 %'
     """
-    text = f"violations {row[OVERALL]:.2f} %"
-    most = row.get(WORST_PCT)
-    if most is None or f"{most:.2f}" == f"{row[OVERALL]:.2f}":
-        return text
-    return f"{text}, of {row[WORST]} {most:.2f} %"
+    late, most = beside(limit_pct, row[OVERALL]), row.get(WORST_PCT)
+    if most is None or beside(limit_pct, most) == late:
+        return f"violations {late} %"
+    return f"violations {late} %, of {row[WORST]} {beside(limit_pct, most)} %"
 
 
 def verdict(row: Row, *, sure: bool | None = None) -> str:
@@ -113,12 +126,18 @@ def verdict(row: Row, *, sure: bool | None = None) -> str:
 
 def _verdict(row: Row) -> str:
     limit, name, most = row["max_violation_pct"], row.get(WORST), row.get(WORST_PCT)
-    told = most is not None and f"{most:.2f}" != f"{row[OVERALL] or 0:.2f}"
+    overall = row[OVERALL] or 0.0
+    told = most is not None and f"{most:.2f}" != f"{overall:.2f}"
     if not row["viable"]:
-        over = f"over {limit:.6g} % violations"
-        return f"{over}: {name} {most:.2f} %" if row.get(PER) == "workload" and told else over
-    if told and not keeps(most, limit):
-        return f"viable over all requests, but {name} {most:.2f} %"
+        each = row.get(PER) == "workload"
+        figure = most if each and most is not None else overall
+        over, share = f"over {limit:.6g} % violations", beside(limit, figure)
+        if each and told:
+            return f"{over}: {name} {share} %"
+        # Two decimals, as a table has them, may read as the limit itself.
+        return over if share == f"{overall:.2f}" else f"{over}: {share} %"
+    if told and most is not None and not keeps(most, limit):
+        return f"viable over all requests, but {name} {beside(limit, most)} %"
     return f"viable, {name} {most:.2f} %" if told else "viable"
 
 

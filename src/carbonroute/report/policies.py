@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import partial
 from typing import Any, Literal
 
@@ -126,14 +126,21 @@ def saving(tables: Tables) -> Iterator[Section]:
         "and what is saved against it."
     )
     table = table_of("table-saving", caption, fields, records, sortable=False)
-    yield Section("saving", "Where the saving comes from", (Text(_effects(records)), table))
+    late = {
+        row["step"] for row in records if not slo.keeps(row[figure], tables.policies["max_violation_pct"][0])
+    }
+    yield Section("saving", "Where the saving comes from", (Text(_effects(records, late)), table))
 
 
-def _effects(steps: list[dict[str, Any]]) -> str:
-    """Say how far each step reduces emissions, against the first."""
+def _effects(steps: list[dict[str, Any]], late: Set[str]) -> str:
+    """Say how far each step reduces emissions, against the first; steps in `late` are over the limit."""
     first, *others = steps
     known: list[Mapping[str, Any]] = [row for row in others if row["saved_pct"] is not None]
-    effects = (f"{row['step']} ({row['policy']}) {change(row['saved_pct'], GRAMS)}" for row in known)
+    effects = (
+        f"{row['step']} ({row['policy']}) {change(row['saved_pct'], GRAMS)}"
+        f"{' over the limit on violations' * (row['step'] in late)}"
+        for row in known
+    )
     if not known:
         return f"{first['policy']} emits, and no step is measured against it."
     return f"Against {first['policy']}: {'; '.join(effects)}."

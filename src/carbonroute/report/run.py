@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from carbonroute.figures import SYNTHETIC_GEOGRAPHY
-from carbonroute.figures.formatting import count_of
+from carbonroute.files.text import count_of
 from carbonroute.metrics import Tables, objectives
 from carbonroute.report import capacity, data, policies, reproduction, risk, serving
 from carbonroute.report.figures import figures
@@ -71,8 +71,8 @@ def _about(manifest: Mapping[str, Any], tables: Tables) -> Iterator[str]:
     """Yield the size of the run, in a few words each."""
     yield count_of(tables.policies.height, "policy", "policies")
     yield tables.overview["regions"][0]
-    yield f"{tables.overview['hours'][0]:,} hours"
-    yield f"{tables.policies['requests'][0]:,.0f} requests"
+    yield count_of(tables.overview["hours"][0], "hour")
+    yield count_of(round(tables.policies["requests"][0]), "request")
     if len(manifest["seeds"]) > 1:
         yield f"{len(manifest['seeds']):,} replications"
     yield _ENGINES.get(manifest["engine"], manifest["engine"])

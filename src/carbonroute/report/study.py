@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from carbonroute.figures.formatting import count_of, one_line
+from carbonroute.figures.formatting import one_line
 from carbonroute.figures.study_grid import (
     GridAxis,
     SummaryMetric,
@@ -16,6 +16,7 @@ from carbonroute.figures.study_grid import (
     limit_text,
     saving,
 )
+from carbonroute.files.text import count_of
 from carbonroute.metrics import slo
 from carbonroute.report.figures import figures
 from carbonroute.report.page import Block, Code, Column, Items, Page, Section, TableCell, Terms, Text

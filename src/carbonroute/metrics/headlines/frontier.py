@@ -59,10 +59,13 @@ def outcome(point: Mapping[str, Any], *, again: bool = False) -> str:
         saved = f"takes {point[measure.amount]:.4g} {measure.unit}: there is nothing to save"
     elif saves(-reduction):
         saved = f"takes {-reduction:.1f} % more of {measure.name} than {point['baseline']}"
+    elif point.get("policy") == point["baseline"]:
+        saved = "is the baseline, and saves nothing"
     else:
         how_much = f"{reduction:.1f} %" if saves(reduction) else "nothing"
         saved = f"saves {how_much}"
         if not again:
             saved += f" of {measure.name} against {point['baseline']}"
     latency = f", P95 {point['p95_latency_ms']:.1f} ms, mean {point['avg_latency_ms']:.1f} ms"
-    return f"{saved} ({slo.late_in_words(point)}{latency * (point.get(slo.PER) != 'workload')})"
+    late = slo.late_in_words(point, point.get("max_slo_violation_pct"))
+    return f"{saved} ({late}{latency * (point.get(slo.PER) != 'workload')})"

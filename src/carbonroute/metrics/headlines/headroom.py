@@ -44,7 +44,7 @@ def finding(points: pl.DataFrame, max_violation_pct: float) -> list[str]:
             share = f", {left} of the saving without limits"
         sentences.append(
             f"{where}: {_saves(most, measure, measure.reduction, most['baseline'])} at "
-            f"{most['slo_violation_pct']:.2f} % violations{_worst(most)}"
+            f"{_late(most, max_violation_pct)}"
             f"{_as_good(viable, most, measure)}{share}"
         )
         if headroom != math.inf and most[measure.same_capacity] is not None:
@@ -111,9 +111,9 @@ def _saves(best: dict[str, Any], measure: Measure, column: str, baseline: str) -
     return f"no policy cuts {measure.name} against {baseline}; {best['policy']}, the best, {does}"
 
 
-def _worst(most: dict[str, Any]) -> str:
-    worst = slo.late_in_words(most).partition(", ")[2]
-    return f" ({worst})" if worst else ""
+def _late(most: dict[str, Any], limit_pct: float) -> str:
+    late, _, worst = slo.late_in_words(most, limit_pct).removeprefix("violations ").partition(", ")
+    return f"{late} violations{f' ({worst})' * bool(worst)}"
 
 
 def _as_good(viable: pl.DataFrame, most: dict[str, Any], measure: Measure) -> str:

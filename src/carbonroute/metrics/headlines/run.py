@@ -65,6 +65,11 @@ def _most_saving(policies: pl.DataFrame, measure: Measure) -> str:
         baseline = policies["baseline"][0]
         none = "Of the policies compared, none that a router could run"
         sentence = f"{none} cuts {measure.name} against {baseline} within {limit}"
+        over = best(runnable(policies).filter(~pl.col("viable")), measure.reduction)
+        if over and saves(over[measure.reduction]):
+            late = slo.late_in_words(over, over["max_violation_pct"])
+            cuts = effect(measure, over[measure.reduction], again=True)
+            sentence += f"; {over['policy']} {cuts}, over the limit ({late})"
     if clairvoyant and saves(clairvoyant[measure.reduction]) and not _as_good(honest, clairvoyant, measure):
         cuts = effect(measure, clairvoyant[measure.reduction], again=True)
         sentence += f"; with clairvoyance, {clairvoyant['policy']} {cuts} against {_against(clairvoyant)}"
@@ -79,7 +84,8 @@ def _as_good(honest: Row | None, clairvoyant: Row, measure: Measure) -> bool:
 
 
 def _against(policy: Row) -> str:
-    return f"{policy['baseline']} ({slo.late_in_words(policy)}, latency {policy['avg_latency_ms']:.1f} ms)"
+    late = slo.late_in_words(policy, policy["max_violation_pct"])
+    return f"{policy['baseline']} ({late}, latency {policy['avg_latency_ms']:.1f} ms)"
 
 
 def _on_the_same_capacity(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
@@ -119,9 +125,10 @@ def _surviving(policies: pl.DataFrame, measure: Measure) -> Iterator[str]:
         return
     now = free[measure.reduction]
     does = "serves nothing" if now is None else effect(measure, now, again=True)
+    late = slo.beside(limit_pct, free["slo_violation_pct"])
     other = f"the best within {limit_pct:.6g} %, {kept['policy']},"
     yield (
-        f"{sentence}; with them it {does} at {free['slo_violation_pct']:.2f} % violations, and {other} "
+        f"{sentence}; with them it {does} at {late} % violations, and {other} "
         f"{effect(measure, kept[measure.reduction], again=True)}: {survives}."
     )
 

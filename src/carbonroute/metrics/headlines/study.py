@@ -43,7 +43,7 @@ def finding(results: pl.DataFrame, summary: pl.DataFrame, axes: Sequence[str]) -
     yield (
         f"Within {limit}, {most['policy']} cuts {measure.name} most: by {most[saved]:.1f} "
         f"%{_interval(most, saved)}{amounts_in_words(most)} against {most['baseline']} "
-        f"({slo.late_in_words(most)}){_where(most, axes)}."
+        f"({slo.late_in_words(most, most['max_violation_pct'])}){_where(most, axes)}."
     )
     if axes:
         kept = viable.select(axes).n_unique()

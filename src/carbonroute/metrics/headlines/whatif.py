@@ -99,9 +99,8 @@ def _late(then: pl.DataFrame, changed: Row) -> str:
         late = f"of {changed[slo.WORST]} is late"
     if share is None:
         return "no request is served"
-    if changed["viable"]:
-        return f"{share:.2f} % {late} (limit {limit})"
-    return f"{share:.2f} % {late}, over the limit of {limit}"
+    text = f"{slo.beside(changed['max_violation_pct'], share)} % {late}"
+    return f"{text} (limit {limit})" if changed["viable"] else f"{text}, over the limit of {limit}"
 
 
 def _absolute(figures: Mapping[str, Row], measure: Measure) -> Iterator[str]:

@@ -13,7 +13,7 @@ import polars as pl
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.masses import mass_in_words
-from carbonroute.metrics.measure import GRAMS, Measure, measure_of, saves, stated
+from carbonroute.metrics.measure import GRAMS, Measure, effect, measure_of, saves, stated
 from carbonroute.metrics.saving import FIXED, HOURLY
 from carbonroute.outcome import Outcome
 from carbonroute.units import G_PER_KG, HOURS_PER_DAY, HOURS_PER_YEAR, MS_PER, years
@@ -111,7 +111,7 @@ def _like(horizon_h: int) -> str:
         return "of this traffic"
     days, rest = divmod(horizon_h, HOURS_PER_DAY)
     number, unit = (days, "day") if days and not rest else (horizon_h, "hour")
-    return f"like this {unit}" if number == 1 else f"like these {number} {unit}s"
+    return f"like this {unit}" if number == 1 else f"like these {number:,} {unit}s"
 
 
 def _time(evidence: Evidence, most: Row) -> str:
@@ -148,20 +148,29 @@ def _time_in_words(ms: float) -> str:
 
 
 def _late(evidence: Evidence, most: Row) -> str:
-    """Say which workloads are late how often, the worst ones first, beside the limit."""
+    """Say which workloads are late how often, the worst ones first, beside the limit.
+
+    A limit on all requests stands beside the share of all that are late.
+    """
     workloads, limit_pct = evidence.workloads.filter(policy=most["policy"]), most["max_violation_pct"]
     known = workloads.drop_nulls(slo.OVERALL).sort(slo.OVERALL, descending=True, maintain_order=True)
     named = known.filter(pl.col(slo.OVERALL) >= _SHOWN_PCT).head(_NAMED)
     limit = f"limit {limit_pct:.6g} %"
     if named.is_empty() and evidence.intervals.height and (known[slo.OVERALL] == 0).all():
         return f"No simulated request is late ({limit})."
+    each = slo.per_workload(evidence.policies) or known.height == 1
     if named.is_empty():
+        if each and limit_pct < 2 * _SHOWN_PCT:
+            return f"No workload is late more often than its limit allows ({limit_pct:.6g} %)."
         return f"Less than 0.01 % of any workload is late ({limit})."
-    shares = [f"{row[slo.OVERALL]:.2f} % of {row['name']}" for row in named.rows(named=True)]
+    rows = named.rows(named=True)
+    shares = [f"{slo.beside(limit_pct, row[slo.OVERALL])} % of {row['name']}" for row in rows]
     if more := known.height - len(shares):
         shares.append(f"less of {'the other' if more == 1 else f'{more} more'} workload{'s' * (more > 1)}")
     listed = " and ".join(filter(None, [", ".join(shares[:-1]), shares[-1]]))
-    return f"Late are {listed} ({limit})."
+    if each:
+        return f"Late are {listed} ({limit})."
+    return f"Late are {slo.beside(limit_pct, most[slo.OVERALL])} % of all requests ({limit}): {listed}."
 
 
 def _fixed_choice(evidence: Evidence, most: Row) -> Iterator[str]:
@@ -172,11 +181,13 @@ def _fixed_choice(evidence: Evidence, most: Row) -> Iterator[str]:
         return
     limited, limit_pct = slo.limited(evidence.policies), most["max_violation_pct"]
     choice = f"fixed choice ({fixed['policy']})"
+    if round(fixed["saved_pct"], 1) < 0:
+        yield f"A {choice} {effect(GRAMS, fixed['saved_pct'])}."
+        return
     if not slo.keeps(fixed[limited], limit_pct):
-        yield (
-            f"A {choice} would save {fixed['saved_pct']:.1f} %, but {fixed[limited]:.2f} % "
-            f"{f'of {fixed[slo.WORST]} ' * (limited == slo.WORST_PCT)}would be late."
-        )
+        whose = f"of {fixed[slo.WORST]} " * (limited == slo.WORST_PCT)
+        late = f"{slo.beside(limit_pct, fixed[limited])} % {whose}would be late"
+        yield f"A {choice} would save {fixed['saved_pct']:.1f} %, but {late}."
         return
     more = round(most[evidence.reduction], 1) - round(fixed["saved_pct"], 1)
     if more <= 0:

@@ -17,7 +17,7 @@ from carbonroute.control.knowledge import Forecaster, Knowledge, hidden, in_hind
 from carbonroute.control.router import Control
 from carbonroute.control.site import Site
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.text import Digests
+from carbonroute.files.text import Digests, count_of
 from carbonroute.network import Jitter
 from carbonroute.policies import PolicyLike, splits
 from carbonroute.policies.base import fields_read
@@ -120,7 +120,7 @@ class Candidate:
             what = f"Carbon values that are {age} old"
         share_pct = pct(missing / self.knowledge.g_per_kwh.size)
         blind = int(self.knowledge.blind.sum())
-        alone = f"; {blind:,} hours routed by latency alone" if blind else ""
+        alone = f"; {count_of(blind, 'hour')} routed by latency alone" if blind else ""
         return (
             f"{what} ({share_pct:.2f} % missing: {self.information.carbon_missing}{alone})"
             if missing
