@@ -10,8 +10,8 @@ from contextlib import contextmanager
 TYPE_CHECKING = False  # `typing` is not needed to begin with
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
     from types import FrameType
+    from typing import Any
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
 BY_SIGNAL = 128
