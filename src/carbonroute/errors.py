@@ -178,11 +178,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("hybird", ["hybrid", "carbon-first"])
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
+    >>> did_you_mean("H100", ["h100-sxm", "h200"])
+    "did you mean 'h100-sxm'? Known: h100-sxm, h200"
     """
     names = [shortened(name) for name in known]
     sought = _read_as(word)
     near = [name for name in names if _read_as(name) == sought] if len(names) <= _MAX_READ else []
     near = near or difflib.get_close_matches(shortened(word), names[:_MAX_COMPARED], n=1)
+    if not near:
+        by_reading = {_read_as(name): name for name in names[:_MAX_COMPARED]}
+        near = [by_reading[one] for one in difflib.get_close_matches(shortened(sought), by_reading, n=1)]
     question = f"did you mean {near[0]!r}? " if near else ""
     if near and near[0] != word and near[0].isprintable() and _composed(near[0]) == _composed(word):
         question = f"did you mean {near[0]!r}, composed of other characters: {_escaped(near[0])}? "

@@ -125,6 +125,36 @@ def test_without_sheets_the_log_alone_tells() -> None:
     assert abs(errors["tpot_ms", "P50"]) < 0.05
 
 
+def test_what_is_odd_about_a_log_is_said() -> None:
+    log = replace(
+        request_log(TRUTH, 1, count=40, per_s=(2.0,)), models=("a", "b"), failed=3, failed_as=("bad",)
+    )
+    log = replace(log, columns={"status": "state"})
+    twice = replace(
+        log,
+        arrival_s=np.repeat(log.arrival_s, 2),
+        prompt=np.repeat(log.prompt, 2),
+        output=np.repeat(log.output, 2),
+        first_ms=np.repeat(log.first_ms, 2),
+        last_ms=np.repeat(log.last_ms, 2),
+    )
+    for one, repeated in ((log, 0), (twice, 40)):
+        notes = fit_log(one, {"step": STEP, "kv_cache_tokens": 41_408}).notes
+        assert "the log has requests of 2 models, fitted as one: a, b" in notes
+        assert notes[0].startswith("3 requests failed (state: bad)")
+        text = f"{repeated} rows repeat another one in all times and tokens"
+        assert any(note.startswith(text) for note in notes) == bool(repeated)
+
+
+def test_groups_whose_times_are_all_zero_divide_nothing() -> None:
+    log = request_log(TRUTH, 5, count=40, per_s=(2.0,))
+    server = ReplicaServer(pool_of(TRUTH))
+    model = served(server, log)
+    truth = replace(measured(log), ttft_ms=np.zeros(40))
+    found = misses(log, load(server, log, model.e2e_ms), truth, model)
+    assert "ttft_ms" not in {miss.quantity for miss in found}
+
+
 def test_where_the_model_does_not_hold_is_named() -> None:
     """Prompts of more than 1,000 tokens that took twice as long are told from all others."""
     log = request_log(TRUTH, 5, noise=0.0)

@@ -112,6 +112,8 @@ def test_results_of_load_generators(tmp_path: Path) -> None:
         ({"status": 200}, 0),
         ({"finish_reason": "abort"}, 1),
         ({"finish_reason": "length"}, 0),
+        ({"finish_reason": "tool_calls"}, 0),
+        ({"finish_reason": "eos_token"}, 0),
         ({"error": "timed out"}, 1),
         ({"error": ""}, 0),
         ({"success": False}, 1),
@@ -131,7 +133,8 @@ def test_failed_requests_are_counted_apart(changes: dict[str, Any], failed: int,
     [
         ({"first_token_ts": 99.9}, r"line 2, first_token_ts: found '99.9'; a time after the arrival"),
         ({"last_token_ts": 100.1}, r"line 2, last_token_ts: found '100.1'; a time after the first token"),
-        ({"output_toks": 0}, r"line 2, output_toks: found '0'; 1 token or more"),
+        ({"output_toks": 0}, r"line 2, output_toks: found '0'; a whole number from 1 token"),
+        ({"input_toks": 1e30}, r"line 2, input_toks: found '10{30}'; .* to 100,000,000 is expected"),
         ({"input_toks": 2.5}, r"line 2, input_toks: found '2.5'"),
         ({"input_toks": None}, r"line 2, input_toks: no value"),
         ({"queued_ts": None}, r"line 2, queued_ts: no value; a time is expected"),
@@ -142,6 +145,56 @@ def test_rows_that_cannot_be_are_refused_with_their_line(
 ) -> None:
     path = write_rows(tmp_path / "log.jsonl", rows({}, changes, {}))
     with pytest.raises(InputError, match=words):
+        read_request_log(path)
+
+
+#: A table of relative times, ms, that does not say so; and one in s whose names say ms.
+IN_MS = {"queued_ts": 5e3, "first_token_ts": 5.2e3, "last_token_ts": 5.26e3}
+IN_S = {"first_token_ts": None, "last_token_ts": None, "ttft_ms": 0.2, "e2e_ms": 0.26}
+
+
+@pytest.mark.parametrize(
+    ("row", "words", "columns"),
+    [
+        (
+            IN_MS,
+            r"takes 30 s in the median; 0\.1 ms to 5 s are expected",
+            "arrival=queued_ts:ms,first=first_token_ts:ms,last=last_token_ts:ms",
+        ),
+        (IN_S, r"takes 0\.03 ms in the median", "first=ttft_ms:s,last=e2e_ms:s"),
+        ({"last_token_ts": 100.2}, r"takes 0 ms in the median.*not streamed", ""),
+    ],
+    ids=["ms as s", "s as ms", "not streamed"],
+)
+def test_times_of_another_unit_are_refused_with_the_columns_that_read_them(
+    row: dict[str, Any], words: str, columns: str, tmp_path: Path
+) -> None:
+    made = {name: value for name, value in {**ROW, **row}.items() if value is not None}
+    path = write_rows(tmp_path / "log.jsonl", [made])
+    with pytest.raises(InputError, match=words) as error:
+        read_request_log(path)
+    if columns:
+        assert f"--columns {columns})" in str(error.value)
+        assert len(read_request_log(path, columns)) == 1
+
+
+def test_slow_and_fast_servers_are_none_of_another_unit(tmp_path: Path) -> None:
+    for further_ms in (0.3, 2000.0):
+        row = {"last_token_ts": 100.2 + 2 * further_ms / 1e3}
+        assert len(read_request_log(write_rows(tmp_path / f"{further_ms}.jsonl", rows(row)))) == 1
+
+
+def test_words_of_failures_and_models_are_kept(tmp_path: Path) -> None:
+    made = rows(
+        {"status": "ok", "model": "b"},
+        {"status": "weird", "model": "c"},
+        {"status": "ok", "model": "a"},
+        {"status": "ok", "model": None},
+    )
+    log = read_request_log(write_rows(tmp_path / "log.jsonl", made))
+    assert (log.failed, log.failed_as, log.models) == (1, ("weird",), ("a", "b"))
+    path = write_rows(tmp_path / "failed.jsonl", made[1:2])
+    with pytest.raises(InputError, match=r"requests failed \(status: weird\)"):
         read_request_log(path)
 
 

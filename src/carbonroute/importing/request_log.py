@@ -31,7 +31,7 @@ from carbonroute.importing.format import File
 from carbonroute.importing.roles import NAMES, unit_of
 from carbonroute.units import MS_PER, PER_SECOND, US_PER_S
 
-LogRole = Literal["arrival", "prompt", "output", "first", "last", "status"]
+LogRole = Literal["arrival", "prompt", "output", "first", "last", "status", "model"]
 LOG_ROLES: tuple[LogRole, ...] = get_args(LogRole)
 _TIMES: tuple[LogRole, ...] = ("arrival", "first", "last")
 #: Names of columns by role, the best first: an engine's own clock, then others, then durations.
@@ -58,15 +58,28 @@ _NAMES: Mapping[LogRole, tuple[re.Pattern[str], ...]] = MappingProxyType(
             re.compile(r"(e2el?|end_to_end|(request|total)_time)([_ ](s|ms|us|ns))?", re.I),
         ),
         "status": (re.compile(r"status|status_code|http_code|success|error|errors|finish_reason", re.I),),
+        "model": (NAMES["workload"],),
     }
 )
 #: Columns of durations since the arrival, by their names.
 _DURATION = re.compile(r"ttft|to_first|latency|duration|e2e|end_to_end|(request|total)_time", re.I)
 _COLUMN = re.compile(rf"(?P<role>{'|'.join(LOG_ROLES)})=(?P<name>.+?)(:(?P<unit>s|ms|us|ns))?")
-#: What a request is that was served, in columns of words.
-_SERVED = frozenset({"ok", "success", "successful", "succeeded", "completed", "finished", "stop", "length"})
+#: What a request is that was served, in columns of words: of load generators, and why an answer ended in the
+#: interfaces of OpenAI and Anthropic, vLLM, SGLang and TGI.
+_SERVED = frozenset(
+    {
+        *("ok", "success", "successful", "succeeded", "completed", "finished"),
+        *("stop", "length", "tool_calls", "function_call", "content_filter"),
+        *("end_turn", "max_tokens", "stop_sequence", "tool_use", "eos", "eos_token"),
+    }
+)
 #: No request takes a month: the two times are of different clocks.
 _MONTH_S = 30 * 86_400.0
+#: Bounds of the median time of a token after the first, ms, beyond which its unit is another one: servers
+#: take from half a millisecond to some seconds.
+_LEAST_TOKEN_MS, _MOST_TOKEN_MS = 0.1, 5000.0
+#: No prompt and no answer has more tokens.
+_MOST_TOKENS = 10**8
 
 
 @dataclass(frozen=True)
@@ -81,8 +94,10 @@ class RequestLog:
         Tokens, shape (N,).
     first_ms, last_ms
         From arrival to the first and to the last token, ms, shape (N,); NaN where the log does not tell.
-    failed
-        Requests that failed, and are none of the N.
+    failed, failed_as
+        Requests that failed, and are none of the N; and the words of the column of their status, if it tells.
+    models
+        Models that a column names, sorted.
     """
 
     name: str
@@ -93,6 +108,8 @@ class RequestLog:
     last_ms: Array
     failed: int
     columns: Mapping[str, str]
+    failed_as: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return N."""
@@ -176,12 +193,14 @@ def _stated(stated: str, names: list[str]) -> Iterator[tuple[LogRole, _Column]]:
 
 @dataclass(frozen=True)
 class _ParsedRows:
-    """Rows of a batch: the numbers of each, whether it failed, and its faults."""
+    """Rows of a batch: the numbers of each, whether it failed, and its faults; by what words they failed."""
 
     times_s: dict[LogRole, Array]
     tokens: dict[LogRole, Array]
     failed: NDArray[np.bool_]
     faults: list[Fault]
+    failed_as: frozenset[str]
+    models: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -201,10 +220,19 @@ class _LogBatch:
                 times_s[role] = times_s["arrival"] + times_s[role]
         prompt, output = self._numbers("prompt"), self._numbers("output")
         # Without its last token, a request was not served to the end.
-        failed = self._failed() | np.isnan(times_s["last" if "last" in times_s else "first"])
-        rows = _ParsedRows(times_s, {"prompt": prompt, "output": output}, failed, [])
+        told = self._failed()
+        failed = told | np.isnan(times_s["last" if "last" in times_s else "first"])
+        words = self._words("status", told), self._words("model", ~failed)
+        rows = _ParsedRows(times_s, {"prompt": prompt, "output": output}, failed, [], *words)
         rows.faults.extend(self._faults(rows))
         return rows
+
+    def _words(self, role: LogRole, rows: NDArray[np.bool_]) -> frozenset[str]:
+        """Return the words of a column in some rows; none where there is no such column."""
+        if role not in self.chosen:
+            return frozenset()
+        column = self.table[self.chosen[role].name].filter(pl.Series(rows))
+        return frozenset(column.cast(pl.String).drop_nulls().unique().to_list())
 
     def _numbers(self, role: LogRole) -> Array:
         column = self.table[self.chosen[role].name]
@@ -244,8 +272,9 @@ class _LogBatch:
     def _faults(self, rows: _ParsedRows) -> Iterator[Fault]:
         """Yield what cannot be in rows of requests that did not fail."""
         for role, tokens in rows.tokens.items():
-            right = (tokens >= 1) & (tokens == np.rint(tokens))
-            yield from self._of_rows(role, ~right & ~rows.failed, "1 token or more is expected")
+            right = (tokens >= 1) & (tokens <= _MOST_TOKENS) & (tokens == np.rint(tokens))
+            expected = f"a whole number from 1 token to {_MOST_TOKENS:,} is expected"
+            yield from self._of_rows(role, ~right & ~rows.failed, expected)
         arrival = rows.times_s["arrival"]
         known = np.isfinite(arrival)
         yield from self._of_rows("arrival", ~known & ~rows.failed, "a time is expected")
@@ -273,8 +302,11 @@ def _joined(parts: list[_ParsedRows], chosen: Mapping[LogRole, _Column], file_na
     faults = [fault for part in parts for fault in part.faults]
     if faults:
         raise InputError(file_name, first_faults(faults))
+    failed_as = tuple(sorted(frozenset[str]().union(*(part.failed_as for part in parts))))
     if not served.any():
-        raise refused(file_name, f"all of its {len(served):,} requests failed", "some served are expected")
+        told = f" ({chosen['status'].name}: {listed(failed_as, 3)})" if failed_as else ""
+        problem = f"all of its {len(served):,} requests failed{told}"
+        raise refused(file_name, problem, "some served are expected")
     arrival_s = times_s["arrival"][served]
     order = np.argsort(arrival_s, kind="stable")
     unknown = np.full(len(served), np.nan)
@@ -285,6 +317,7 @@ def _joined(parts: list[_ParsedRows], chosen: Mapping[LogRole, _Column], file_na
         np.concatenate([part.tokens[role] for part in parts])[served][order].astype(np.int64)
         for role in ("prompt", "output")
     )
+    _refuse_other_units(first_ms, last_ms, output, chosen, file_name)
     return RequestLog(
         name=file_name,
         arrival_s=arrival_s[order] - arrival_s[order[0]],
@@ -294,6 +327,8 @@ def _joined(parts: list[_ParsedRows], chosen: Mapping[LogRole, _Column], file_na
         last_ms=last_ms,
         failed=int((~served).sum()),
         columns={role: column.name for role, column in chosen.items()},
+        failed_as=failed_as,
+        models=tuple(sorted(frozenset[str]().union(*(part.models for part in parts)))),
     )
 
 
@@ -307,3 +342,25 @@ def _refuse_other_clocks(
         if apart > _MONTH_S:
             problem = f"{chosen['arrival'].name} and {chosen[role].name} are times of different clocks"
             raise refused(file_name, problem, f"name columns of one: --columns arrival=…,{role}=…")
+
+
+def _refuse_other_units(
+    first_ms: Array, last_ms: Array, output: Integers, chosen: Mapping[LogRole, _Column], file_name: str
+) -> None:
+    """Refuse times of tokens that no server has; those of N requests, shape (N,) each."""
+    further = np.where(output > 1, output - 1.0, np.nan)
+    token_ms = (last_ms - first_ms) / further
+    known = np.isfinite(token_ms)
+    if not known.any():
+        return
+    median_ms = float(np.median(token_ms[known]))
+    if _LEAST_TOKEN_MS <= median_ms <= _MOST_TOKEN_MS:
+        return
+    unit = "ms" if median_ms > _MOST_TOKEN_MS else "s"
+    roles = [role for role in _TIMES if not (chosen["first"].is_duration and role == "arrival")]
+    stated = ",".join(f"{role}={chosen[role].name}:{unit}" for role in roles)
+    taken = f"{median_ms:.3g} ms" if median_ms < MS_PER["s"] else f"{median_ms / MS_PER['s']:,.0f} s"
+    problem = f"a token after the first takes {taken} in the median"
+    expected = f"{_LEAST_TOKEN_MS:g} ms to {_MOST_TOKEN_MS / MS_PER['s']:g} s are expected"
+    remedy = f"{expected}: is it another unit (--columns {stated}), or are answers not streamed?"
+    raise refused(file_name, problem, remedy)

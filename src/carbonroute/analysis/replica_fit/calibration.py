@@ -21,7 +21,7 @@ from carbonroute.analysis.replica_fit.forward import (
     served,
 )
 from carbonroute.analysis.replica_fit.quality import HOLDS, Miss, QualityRow, misses, rows
-from carbonroute.files.text import refused
+from carbonroute.files.text import listed, refused
 from carbonroute.files.toml import document
 from carbonroute.importing.request_log import RequestLog
 from carbonroute.llm import ATTAINED
@@ -212,8 +212,7 @@ def _notes(
     cache: Cache | None,
     has_sheets: bool,
 ) -> Iterator[str]:
-    if log.failed:
-        yield f"{log.failed:,} requests failed: they are left out, as if they had taken no time"
+    yield from _oddities(log)
     of = "the data sheet" if has_sheets else "a guess"
     stayed = [one.name for one in coefficients if not one.determined]
     if stayed:
@@ -234,6 +233,23 @@ def _notes(
         yield f"{lost:,} requests are longer than the cache: the model would reject them"
     if best.replicas > 1:
         yield f"assumed: a request goes to that of the {best.replicas} replicas which has the fewest"
+
+
+def _oddities(log: RequestLog) -> Iterator[str]:
+    """Yield what a fit to a log takes for granted, where the log itself makes it doubtful."""
+    if log.failed:
+        told = f" ({log.columns['status']}: {listed(log.failed_as, 3)})" if log.failed_as else ""
+        yield f"{log.failed:,} requests failed{told}: they are left out, as if they had taken no time"
+    if len(log.models) > 1:
+        yield f"the log has requests of {len(log.models):,} models, fitted as one: {listed(log.models, 3)}"
+    if repeated := _repeated(log):
+        yield f"{repeated:,} rows repeat another one in all times and tokens, and count as load of their own"
+
+
+def _repeated(log: RequestLog) -> int:
+    """Return how many rows have all times and tokens of an earlier one."""
+    columns = log.arrival_s, log.prompt, log.output, np.nan_to_num(log.first_ms), np.nan_to_num(log.last_ms)
+    return len(log) - len(np.unique(np.column_stack(columns), axis=0))
 
 
 def holds_text(misses: tuple[Miss, ...], most: int = 5) -> list[str]:

@@ -111,6 +111,8 @@ def misses(
             if known.sum() < _LEAST:
                 continue
             measured, mean = (float(getattr(times, quantity)[known].mean()) for times in (truth, model))
+            if measured == 0:
+                continue
             miss = Miss(group, int(known.sum()), quantity, measured, mean)
             if abs(miss.error) > holds:
                 modelled.append(miss)

@@ -95,6 +95,9 @@ def _pool(llm: Llm, where: str, folder: Path, digests: Digests) -> LlmPool:
         raise _UnfitError(
             Fault(where, _no_room(llm, sheets), "more tensor_parallel, or another gpu is expected")
         )
+    if not law.step_ms(1, 1, 1) > 0:
+        problem = "a step takes no time"
+        raise _UnfitError(Fault(f"{where}.step", problem, "overhead_ms or weights_ms above 0 is expected"))
     return LlmPool(
         law=law,
         power=_power(llm, None if sheets is None else sheets[1], where, folder, digests),
