@@ -94,7 +94,7 @@ NO_TIME = "{ overhead_ms = 0, weights_ms = 0, kv_ms_per_token = 0, compute_ms_pe
             "there is no model 'llama-3.1-8'; did you mean.*llama-3.1-8b",
         ),
         (NO_STEP[0], SHEETS.replace("4090", "40"), r"pools\[0\].llm.gpu: there is no GPU 'rtx-40'"),
-        (NO_STEP[0], SHEETS.replace("rtx-4090", "RTX 4090"), "did you mean 'rtx-4090'"),
+        (NO_STEP[0], SHEETS.replace("rtx-4090", "H100"), "did you mean 'h100-sxm'"),
         (llm.STEP, NO_TIME, r"pools\[0\].llm.step: a step takes no time; overhead_ms or weights_ms above 0"),
         (NO_STEP[0], SHEETS.replace("8b", "70b"), "the weights leave no memory for the cache"),
         ("idle_w = 100", "idle_w = 400", r"decode_w\[0\]: found 300 W, less than the 400 W of an idle"),

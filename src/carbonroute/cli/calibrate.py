@@ -81,7 +81,8 @@ def calibrate(
         Of a log: share of the requests, the last ones by arrival, that is predicted and not fitted.
     columns
         Of a log: columns that are named otherwise, such as arrival=t0,first=ttft:ms; the roles are arrival,
-        prompt, output, first, last, status and model, and first and last are times or, after arrival, durations.
+        prompt, output, first, last, status and model, and first and last are times or, after arrival,
+        durations.
     force
         Replace a file that is there.
     """
