@@ -179,7 +179,7 @@ def test_cells_that_waited_for_the_same_worker_are_not_to_blame(tmp_path: Path) 
 def test_silence_of_workers_that_are_gone_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carbonroute.study.execution.LOOK_UP_S", 0.1)
+    monkeypatch.setattr("carbonroute.study.execution.POLL_S", 0.1)
     asked: list[int] = []
 
     def gone() -> bool:
