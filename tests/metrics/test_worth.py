@@ -284,6 +284,17 @@ def test_nothing_is_told_twice(scenario: Scenario) -> None:
     )
 
 
+def test_what_a_full_region_saves_is_no_saving_of_routing(scenario: Scenario) -> None:
+    """Requests that find their own region full go to a cleaner one, under Latency-First too."""
+    near, free = with_servers(outcome("Near", 1.0, 20.0), [4.0, 4.0]), NEAR
+    comparison = Comparison(
+        free, {}, {}, unlimited={"Near": free}, unlimited_baseline=free, same_capacity=near
+    )
+    table = policies.table(scenario, [near], comparison)
+    assert table["emissions_reduction_pct"].to_list() == [50.0]
+    assert finding(table, table.row(0, named=True)) == "Against Near, nothing is saved."
+
+
 @pytest.mark.parametrize(
     ("kg", "words"),
     [(0.0000123, "12.3 mg"), (0.0123, "12.3 g"), (999.4, "999 kg"), (1234.0, "1.23 t"), (5.6e6, "5,600 t")],

@@ -322,6 +322,10 @@ def test_with_energies_factors_stand_with_their_sources(tmp_path: Path) -> None:
     assert [row.cells[0].text for row in table(path, "saving").rows] == steps["step"].to_list()
 
 
+def test_numbers_of_cells_keep_their_unit_on_their_line(finished: Path) -> None:
+    assert '">Constrained Hybrid (<span class="tied">5 ms</span> margin)</th>' in html_of(finished)
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_steps_over_the_limit_are_said_to_be(tmp_path: Path) -> None:
     tables = read_tables(folder_of(tmp_path, hostile()))

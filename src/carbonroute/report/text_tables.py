@@ -163,8 +163,10 @@ def _in_markdown(text: str) -> str:
 
     >>> print(_in_markdown("a|b_c*"))
     a\|b\_c\*
+    >>> print(_in_markdown("R&D, &amp;"))
+    R&D, \&amp;
     """
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|~$]|&(?=#?\w+;))", r"\\\1", " ".join(text.split()))
 
 
 def as_csv(table: TextTable) -> str:

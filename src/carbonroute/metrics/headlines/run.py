@@ -25,7 +25,8 @@ def finding(policies: pl.DataFrame, answered: Row | None = None) -> str:
     measure, queues = measure_of(policies), has_queues(policies)
     reduction = stated(policies).column
     if answered is None or not saves(answered[reduction]):
-        sentences = [_most_saving(policies, measure)]
+        # Where nothing is saved on the same servers, less than without limits on them is no saving.
+        sentences = [] if queues and answered else [_most_saving(policies, measure)]
         if queues:
             sentences += _on_the_same_capacity(policies, measure)
     else:
