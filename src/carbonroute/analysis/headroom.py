@@ -127,6 +127,9 @@ def run(
 ) -> Headroom:
     """Run a scenario with its servers multiplied so that they carry so many times the mean load.
 
+    Raises InputError if no pool has a number of servers, a headroom or another option is out of range, or the
+    load cannot be known.
+
     Parameters
     ----------
     source, changes, max_violation
@@ -140,12 +143,6 @@ def run(
         Processes, which share the runs; results are the same for any number.
     progress
         Called with the amount done, and of all; of several workers, of runs.
-
-    Raises
-    ------
-    InputError
-        If no pool has a number of servers, a headroom or another option is out of range, or the load cannot
-        be known.
     """
     steps = sorted({float(value) for value in headrooms})
     wrong = [value for value in headrooms if not (0 < value <= MOST or value == math.inf)]

@@ -144,10 +144,7 @@ class Capacity:
     def busy_ms(self, service_ms: Array, workload: Index) -> Array:
         """Return the server time that requests take, ms, shape (n, R); in batches, their part of a full one.
 
-        Parameters
-        ----------
-        service_ms, workload
-            Service time at speed 1, ms, and workload of each of n requests, shape (n,).
+        `service_ms`, `workload`: service time at speed 1, ms, and workload of each of n requests, shape (n,).
         """
         return self._at_speed_1_ms(service_ms, workload) / self.speed[self.pool[workload]]
 
@@ -165,10 +162,7 @@ class Capacity:
         Where a workload's server time at speed 1 differs between regions, as pools batch here and not there,
         their mean.
 
-        Parameters
-        ----------
-        requests_per_s, service_ms
-            Of each workload, shape (W,).
+        `requests_per_s`, `service_ms`: of each workload, shape (W,).
         """
         workload = np.arange(len(service_ms))
         # Formula offered-load.
@@ -185,12 +179,8 @@ class Capacity:
         The servers of the pools that have a limit are multiplied by the same number, and rounded up, so that
         their servers · speed sum to `factor` times the load, or a little more.
 
-        Parameters
-        ----------
-        factor
-            Above 0; infinity takes away the limits of servers and of queues.
-        offered
-            The load, in servers of speed 1, any shape; all of it counts.
+        `factor`: above 0; infinity takes away the limits of servers and of queues.
+        `offered`: the load, in servers of speed 1, any shape; all of it counts.
         """
         if factor == math.inf:
             everywhere = np.full(len(self.servers), UNLIMITED)

@@ -41,10 +41,7 @@ class Head(RecordPart):
 def journals(folder: Path) -> list[Path]:
     """Return the folders with decision records, at and below one, in the order of their names.
 
-    Raises
-    ------
-    RunFolderError
-        If it cannot be read.
+    Raises RunFolderError if it cannot be read.
     """
     with reading(folder):
         return sorted({path.parent for path in folder.rglob("*.jsonl") if _NAME.fullmatch(path.name)})
@@ -53,10 +50,7 @@ def journals(folder: Path) -> list[Path]:
 def records(folder: Path) -> Iterator[DecisionRecord]:
     """Yield the records of a journal, in their order; a torn last line is left out.
 
-    Raises
-    ------
-    RunFolderError
-        If a record is damaged, or one is missing.
+    Raises RunFolderError if a record is damaged, or one is missing.
     """
     return (record for _, _, record, _ in chained(folder))
 
@@ -64,10 +58,7 @@ def records(folder: Path) -> Iterator[DecisionRecord]:
 def last_record(folder: Path) -> DecisionRecord | None:
     """Return the last whole record of a journal, or None; the chain before it is not read.
 
-    Raises
-    ------
-    RunFolderError
-        If it is damaged.
+    Raises RunFolderError if it is damaged.
     """
     for name in reversed(files(folder)):
         if lines := _last_lines(folder, name):
@@ -78,10 +69,7 @@ def last_record(folder: Path) -> DecisionRecord | None:
 def last_of_chain(folder: Path) -> DecisionRecord | None:
     """Return the last record of a journal, or None; of a long one, the chain in the last file is read.
 
-    Raises
-    ------
-    RunFolderError
-        If a record of that file is damaged, or one is missing.
+    Raises RunFolderError if a record of that file is damaged, or one is missing.
     """
     last = None
     for _, _, record, _ in chained(folder, last_file=True):
@@ -92,10 +80,8 @@ def last_of_chain(folder: Path) -> DecisionRecord | None:
 def require_all(folder: Path) -> None:
     """Refuse a journal of which files, or the first records, are missing: as far as the ends of files tell.
 
-    Raises
-    ------
-    RunFolderError
-        If the first record of a file does not follow the last one before it, or one of them is damaged.
+    Raises RunFolderError if the first record of a file does not follow the last one before it, or one of them
+    is damaged.
     """
     seq, prev = 0, ""
     for name in files(folder):
@@ -159,10 +145,7 @@ def chained(folder: Path, *, last_file: bool = False) -> Iterator[tuple[str, int
 
     Of the last file alone, the first record is taken for the one that follows those before it.
 
-    Raises
-    ------
-    RunFolderError
-        If a record is damaged or missing, at the end too, as far as ``head.json`` tells.
+    Raises RunFolderError if a record is damaged or missing, at the end too, as far as ``head.json`` tells.
     """
     head, last = _head(folder), -1  # read before the records: who writes them writes it after
     for name, end, record, digest in _in_files(folder, last_file=last_file):

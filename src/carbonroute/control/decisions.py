@@ -221,10 +221,7 @@ class DecisionRecord(RecordPart):
     def asked_again(self, policy: PolicyLike) -> Plan:
         """Return a router's decision by the record alone, K = 1.
 
-        Raises
-        ------
-        PolicyError
-            If the policy breaks its contract.
+        Raises PolicyError if the policy breaks its contract.
         """
         router = Router(policy, self.control, self.max_utilisation)
         return decided(router, self.shown(), self.carbon().unknown, self.holds())[1]

@@ -22,12 +22,8 @@ def limits_of(weights: Array) -> Array:
 def drawn(limits: Array, uniform: Array) -> Regions:
     """Return the region of each of n requests, shape (n,): a die on a limit belongs to the next region.
 
-    Parameters
-    ----------
-    limits
-        Of each request's cell, shape (n, R − 1): see `limits_of`.
-    uniform
-        Dice, uniform on [0, 1), shape (n,).
+    `limits`: of each request's cell, shape (n, R − 1): see `limits_of`.
+    `uniform`: dice, uniform on [0, 1), shape (n,).
     """
     region = np.zeros(len(uniform), dtype=np.intp)
     for limit in limits.T:

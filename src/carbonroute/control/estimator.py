@@ -84,12 +84,8 @@ class Reading:
 class Averages:
     """Exponential means at K moments.
 
-    Attributes
-    ----------
-    per_s
-        Requests per s of each cell, shape (K, O·W).
-    in_line, load
-        Requests in line, and work sent, in servers, shape (K, P).
+    `per_s`: requests per s of each cell, shape (K, O·W).
+    `in_line`, `load`: requests in line, and work sent, in servers, shape (K, P).
     """
 
     per_s: Array
@@ -159,13 +155,9 @@ class Estimator:
     def update(self, reading: Reading, before: Averages) -> tuple[State, Averages]:
         """Return the state and the averages at K moments.
 
-        Parameters
-        ----------
-        reading
-            At these moments.
-        before
-            The averages at the moment before the first, with K = 1, or of each system; `start` at a first
-            one.
+        `reading`: at these moments.
+        `before`: the averages at the moment before the first, with K = 1, or of each system; `start` at a
+        first one.
         """
         pool, on = self._site.capacity.pool, reading.servers
         averages = self._updated(before, reading)

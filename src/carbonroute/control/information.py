@@ -18,10 +18,7 @@ from carbonroute.workloads import ServiceLaw
 class ServiceEstimate(Spelled):
     """The estimate of a service time: ``"mean"``, ``"quantile:0.95"``, or the ``"actual"`` time.
 
-    Attributes
-    ----------
-    share
-        Of service times that the estimate covers; None where it is no quantile.
+    `share`: of service times that the estimate covers; None where it is no quantile.
     """
 
     share: float | None = None
@@ -45,10 +42,7 @@ class ServiceEstimate(Spelled):
 class MissingRule(Spelled):
     """The stand-in for a missing carbon value: ``"refuse"``, ``"last:6h"``, ``"static"``, ``"latency-only"``.
 
-    Attributes
-    ----------
-    last_hours
-        How much older the last value may be that stands for it; 0 where none does.
+    `last_hours`: how much older the last value may be that stands for it; 0 where none does.
     """
 
     last_hours: int = 0

@@ -93,6 +93,8 @@ class About:
 class DecisionJournal:
     """The decision records of one policy, open for writing; a torn last line is cut.
 
+    Raises RunFolderError if it cannot be written, or is damaged.
+
     Parameters
     ----------
     folder
@@ -107,11 +109,6 @@ class DecisionJournal:
     ----------
     last
         The last whole record that was there when it was opened, or None.
-
-    Raises
-    ------
-    RunFolderError
-        If it cannot be written, or is damaged.
     """
 
     def __init__(self, folder: Path, about: About, *, durable: bool = False) -> None:
@@ -155,10 +152,7 @@ class DecisionJournal:
     def begin_anew(self) -> None:
         """Take back all records that were written since it was opened.
 
-        Raises
-        ------
-        RunFolderError
-            If there are earlier ones, which stay.
+        Raises RunFolderError if there are earlier ones, which stay.
         """
         self.close()
         if (self._seq, self._prev) == self._first:
@@ -182,6 +176,8 @@ class DecisionJournal:
     ) -> None:
         """Write the records of some decisions for whole cells, in the order of time.
 
+        Raises RunFolderError if a record cannot be written; then none of it stands in the file.
+
         Parameters
         ----------
         decisions
@@ -192,11 +188,6 @@ class DecisionJournal:
             Whether their reading was read.
         live
             Further facts of a single decision on real traffic.
-
-        Raises
-        ------
-        RunFolderError
-            If a record cannot be written; then none of it stands in the file.
         """
         for moment in range(len(decisions)):
             one = decisions[moment : moment + 1]

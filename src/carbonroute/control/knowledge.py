@@ -170,6 +170,8 @@ def _all(g_per_kwh: Array, age_hours: float, kind: int) -> Knowledge:
 def known(information: Information, signal: Signal, forecast: Forecaster | None) -> Knowledge:
     """Return a policy's knowledge.
 
+    Raises InputError if values are missing and no rule fills them, or there is no forecast.
+
     Parameters
     ----------
     information
@@ -179,11 +181,6 @@ def known(information: Information, signal: Signal, forecast: Forecaster | None)
     forecast
         From the least age of a forecast, hours, to its values, shape (H, R), NaN where it has none, and the
         counts of rows left out.
-
-    Raises
-    ------
-    InputError
-        If values are missing and no rule fills them, or there is no forecast.
     """
     hours = len(signal.g_per_kwh)
     left_out: Mapping[str, int] = {}

@@ -97,6 +97,8 @@ class Latency:
     ) -> Array:
         """Return P(low < X ≤ high and service + jitter > time), with all digits in the tail.
 
+        Raises ValueError if X is the prompt, and a workload has none.
+
         Parameters
         ----------
         time_ms
@@ -107,11 +109,6 @@ class Latency:
             Ends of an interval of X.
         by
             The variable X: the service time, ms, or the length of the prompt, tokens.
-
-        Raises
-        ------
-        ValueError
-            If X is the prompt, and a workload has none.
         """
         times_ms = np.clip(time_ms, -_FAR_MS, _FAR_MS)
         columns = np.broadcast_arrays(workload, times_ms, low, np.maximum(low, high), origin, region)
@@ -176,10 +173,7 @@ class Latency:
     def violation_share_after(self, more_ms: ArrayLike) -> Array:
         """Return P(rtt + service + jitter + more > slo), shape (…, O, W, R); NaN where prompts have no law.
 
-        Parameters
-        ----------
-        more_ms
-            Further time of a request, such as its wait, ms, shape (…, W, R).
+        `more_ms`: further time of a request, such as its wait, ms, shape (…, W, R).
         """
         origins, regions = self.rtt_ms.shape
         leading = np.shape(more_ms)[:-2]
@@ -203,10 +197,7 @@ class Latency:
     ) -> Array:
         """Return P(rtt + service + jitter > slo) of requests whose prompts are known; arguments broadcast.
 
-        Raises
-        ------
-        ValueError
-            If a workload has no prompts.
+        Raises ValueError if a workload has no prompts.
         """
         columns = np.broadcast_arrays(workload, origin, region, prompt_tokens)
         shares = np.empty(columns[0].shape)

@@ -60,12 +60,8 @@ class Actuator(Protocol):
 class ExpectedTraffic:
     """The traffic that is expected of each cell, O origins × W workloads.
 
-    Attributes
-    ----------
-    at_first_per_s
-        Requests per s before any is measured, shape (O, W).
-    share_at
-        From K moments, s, shape (K,), to each cell's expected part of the requests, shape (K, O, W).
+    `at_first_per_s`: requests per s before any is measured, shape (O, W).
+    `share_at`: from K moments, s, shape (K,), to each cell's expected part of the requests, shape (K, O, W).
     """
 
     at_first_per_s: Array
@@ -192,17 +188,9 @@ class ControlLoop:
     def step(self, now_s: float, reading: Reading) -> Decision:
         """Decide where the requests of each cell go from now on.
 
-        Parameters
-        ----------
-        now_s
-            The clock, s.
-        reading
-            The measurements now, K = 1.
-
-        Raises
-        ------
-        PolicyError
-            If the policy breaks its contract.
+        `now_s`: the clock, s.
+        `reading`: the measurements now, K = 1.
+        Raises PolicyError if the policy breaks its contract.
         """
         decisions = self.decide(np.array([now_s]), reading)
         self.keep(decisions)
@@ -219,16 +207,9 @@ class ControlLoop:
     def decide(self, now_s: Array, reading: Reading) -> Decisions:
         """Decide at K moments, each of which holds the weights of the one before; nothing is kept.
 
-        Parameters
-        ----------
-        now_s, reading
-            The next moments, s, shape (K,), and the measurements at each. A policy that reads carbon knows it
-            in all regions at all of them, or at none.
-
-        Raises
-        ------
-        PolicyError
-            If the policy breaks its contract.
+        `now_s`, `reading`: the next moments, s, shape (K,), and the measurements at each. A policy that reads
+        carbon knows it in all regions at all of them, or at none.
+        Raises PolicyError if the policy breaks its contract.
         """
         state, averages = self._estimator.update(reading, self._averages)
         measured = now_s, reading, state, averages, (known := self._feed.at(now_s))

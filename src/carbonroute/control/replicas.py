@@ -39,12 +39,8 @@ class Expected:
 class LoadedTimes:
     """Times in regions that batch continuously, by how many sequences are in a batch. W workloads, R regions.
 
-    Parameters
-    ----------
-    site
-        Facts of the regions.
-    service_ms
-        Estimated service time of each workload without load, ms, shape (W,).
+    `site`: facts of the regions.
+    `service_ms`: estimated service time of each workload without load, ms, shape (W,).
     """
 
     def __init__(self, site: Site, service_ms: Array) -> None:

@@ -156,6 +156,8 @@ class Router:
     def choose(self, view: View) -> Regions:
         """Return the region of each request, of a policy that chooses and without limits on shares.
 
+        Raises PolicyError if the policy breaks its contract.
+
         Parameters
         ----------
         view
@@ -166,11 +168,6 @@ class Router:
         Index of the region, shape (…): the policy's choice where that is open. Elsewhere the lowest cost
         among the open regions, or the lowest RTT among those that are available, or the lowest of all that
         are allowed.
-
-        Raises
-        ------
-        PolicyError
-            If the policy breaks its contract.
         """
         if splits(self.policy):
             raise ValueError(f"{policy_name(self.policy)} splits traffic, and chooses no regions")
@@ -191,6 +188,8 @@ class Router:
         region's share of all traffic goes to the nearest regions with room; and only so much of a cell moves
         at once. Weights on regions that are not allowed or not available move at once, whatever the limits.
 
+        Raises PolicyError if the policy breaks its contract.
+
         Parameters
         ----------
         view
@@ -201,11 +200,6 @@ class Router:
         Returns
         -------
         Decision, with weights that add up to 1.
-
-        Raises
-        ------
-        PolicyError
-            If the policy breaks its contract.
         """
         answer = self.decide_in_turn(view, held)
         servers, worth = answer.servers, answer.server_worth_g_per_h

@@ -174,10 +174,7 @@ def _integrated(law: Law, jitter: Jitter, rows: TailArguments) -> Array:
 class Table:
     """P(S + J > t) of one pair, for any number of times.
 
-    Attributes
-    ----------
-    edges
-        Times between which the probability is smooth, ms, shape (K,).
+    `edges`: times between which the probability is smooth, ms, shape (K,).
     """
 
     def __init__(self, law: Law, jitter: Jitter, origin: int, region: int) -> None:

@@ -95,12 +95,9 @@ PolicyLike: TypeAlias = Chooser | Splitter
 class Trial(NamedTuple):
     """A policy that an analysis of trade-offs tries.
 
-    Attributes
-    ----------
-    policy
-        With its parameters.
-    service_time
-        The estimate of service times that it is told, as of `Information`; None for the scenario's own.
+    `policy`: with its parameters.
+    `service_time`: the estimate of service times that it is told, as of `Information`; None for the
+    scenario's own.
     """
 
     policy: Policy | SplittingPolicy
@@ -231,6 +228,9 @@ def cheapest(policy: Chooser, view: View) -> Regions:
 def decide(policy: Chooser, view: View) -> Regions:
     """Ask a policy, whoever wrote it, and refuse an answer that breaks the contract.
 
+    Raises PolicyError if the policy raises, or returns a wrong shape, type, NaN or a region that does not
+    exist.
+
     Parameters
     ----------
     policy
@@ -241,11 +241,6 @@ def decide(policy: Chooser, view: View) -> Regions:
     Returns
     -------
     Index of the chosen region, shape (…).
-
-    Raises
-    ------
-    PolicyError
-        If the policy raises, or returns a wrong shape, type, NaN or a region that does not exist.
     """
     own = unwrapped(policy)
     rule: Callable[[Chooser, View], Regions] = getattr(type(own), "choose", cheapest)
@@ -264,14 +259,11 @@ def decide(policy: Chooser, view: View) -> Regions:
 def split(policy: Splitter, view: View) -> Array:
     """Ask a policy that splits traffic, whoever wrote it, and refuse an answer that breaks the contract.
 
+    Raises PolicyError if the policy raises, or returns a wrong shape or type, or parts that are no shares.
+
     Returns
     -------
     The part of the requests that each region gets, shape (…, R), adding up to 1.
-
-    Raises
-    ------
-    PolicyError
-        If the policy raises, or returns a wrong shape or type, or parts that are no shares.
     """
     with asking(policy, view) as seen:
         weights = np.asarray(unwrapped(policy).weights(seen))
@@ -297,10 +289,7 @@ def split_all(policies: Sequence[Splitter], view: View) -> Iterator[Array]:
 def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:
     """Return a policy's weights, shape (…, R), adding up to 1; refuse other values.
 
-    Raises
-    ------
-    PolicyError
-        If they have a wrong shape or type, or are no shares.
+    Raises PolicyError if they have a wrong shape or type, or are no shares.
     """
     if weights.shape != view.rtt_ms.shape or weights.dtype.kind not in "fiu":
         problem = f"weights have shape {weights.shape}, {weights.dtype}"
@@ -317,14 +306,11 @@ def as_shares(policy: PolicyLike, view: View, weights: Array) -> Array:
 def breaks(policy: Chooser, view: View) -> Array | None:
     """Ask a policy, whoever wrote it, at which service times its choice may change: see `Policy.breaks_ms`.
 
+    Raises PolicyError if the policy raises, or returns a wrong shape or type.
+
     Returns
     -------
     Times in ms, shape (…, K), in any order and NaN for none; None where the policy does not tell.
-
-    Raises
-    ------
-    PolicyError
-        If the policy raises, or returns a wrong shape or type.
     """
     rule: Callable[[View], Array | None] | None = getattr(policy, "breaks_ms", None)
     with asking(policy, view) as seen:
@@ -355,12 +341,8 @@ def known(values: T | None, quantity: str) -> T:
 def asking(policy: PolicyLike, view: View) -> Iterator[RecordingView]:
     """Give a policy's view to ask it with, and see what it reads.
 
-    Raises
-    ------
-    ReadsMoreError
-        If it declares nothing, and reads a field that it was not seen to read before.
-    PolicyError
-        If it reads more than it declares; and in the place of anything that it raises: see `blaming`.
+    Raises ReadsMoreError if it declares nothing, and reads a field that it was not seen to read before;
+    PolicyError if it reads more than it declares; and in the place of anything that it raises: see `blaming`.
     """
     read: set[str] = set()
     try:

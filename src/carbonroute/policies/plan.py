@@ -34,17 +34,10 @@ class Plan:
 def plan(policy: Splitter, view: View) -> Plan:
     """Ask a policy that splits traffic for its plan: its `plan` where it has one, its weights otherwise.
 
-    Parameters
-    ----------
-    policy
-        Any object with `name` and `weights`.
-    view
-        The information of the policy; leading axes (H, O, W).
-
-    Raises
-    ------
-    PolicyError
-        If the policy raises, or returns weights that are no shares or servers that are no numbers from 0.
+    `policy`: any object with `name` and `weights`.
+    `view`: the information of the policy; leading axes (H, O, W).
+    Raises PolicyError if the policy raises, or returns weights that are no shares or servers that are no
+    numbers from 0.
     """
     rule: Callable[[View], Plan] | None = getattr(policy, "plan", None)
     if rule is None:

@@ -249,12 +249,8 @@ class Placement:
     def least(self, cost: Array, upper: Array, kept: Iterable[tuple[Array, float]] = ()) -> Array | None:
         """Return the columns of least cost; None if there are none.
 
-        Parameters
-        ----------
-        cost, upper
-            Instead of the placement's own, shape (columns,).
-        kept
-            Other costs, and their upper bounds.
+        `cost`, `upper`: instead of the placement's own, shape (columns,).
+        `kept`: other costs, and their upper bounds.
         """
         from scipy.optimize import Bounds, LinearConstraint, milp
 

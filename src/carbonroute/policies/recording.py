@@ -131,17 +131,9 @@ class Observed:
 
     All else is the policy's own.
 
-    Parameters
-    ----------
-    policy
-        Anyone's policy.
-
-    Attributes
-    ----------
-    observed
-        The policy itself.
-    token
-        Tells it from other policies, also in another process.
+    `policy`: anyone's policy.
+    `observed`: the policy itself.
+    `token`: tells it from other policies, also in another process.
     """
 
     def __init__(self, policy: Any) -> None:

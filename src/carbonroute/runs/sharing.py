@@ -29,6 +29,8 @@ _AHEAD = 4
 def shared(calls: Iterable[Call[T]], workers: int, modules: Sequence[str] = _MODULES) -> Iterator[T]:
     """Yield what each of some calls returns, in their order.
 
+    Raises PolicyError if a policy fails, or cannot be sent to another process; WorkerError if a process dies.
+
     Parameters
     ----------
     calls
@@ -37,13 +39,6 @@ def shared(calls: Iterable[Call[T]], workers: int, modules: Sequence[str] = _MOD
         Processes, 1 or more; one is this process.
     modules
         Imported once, for all processes.
-
-    Raises
-    ------
-    PolicyError
-        If a policy fails, or cannot be sent to another process.
-    WorkerError
-        If a process dies.
     """
     if workers == 1:
         yield from (work(*arguments) for work, *arguments in calls)

@@ -48,6 +48,9 @@ def run(
     comes, and those in the system are served. Emissions are charged at the carbon intensity of the hour in
     which a request is served. Without any limit the results are those of the sampled engine, to the bit.
 
+    Raises InputError if a policy cannot be asked as its control demands, no request comes, or memory would
+    not suffice; PolicyError if a policy breaks its contract.
+
     Parameters
     ----------
     inputs
@@ -62,13 +65,6 @@ def run(
     One outcome per policy, in the scenario's order, each with its `queueing`. The same for the same scenario
     and seed, to the bit. Memory holds the requests in the system and their blocks; up to `sampled.KEPT`
     latencies are kept, beyond they are counted by bin.
-
-    Raises
-    ------
-    InputError
-        If a policy cannot be asked as its control demands, no request comes, or memory would not suffice.
-    PolicyError
-        If a policy breaks its contract.
     """
     (outcomes,) = run_beside(inputs, [inputs.capacity], progress, journals=journals)
     return outcomes
@@ -83,6 +79,8 @@ def run_beside(
     journals: Mapping[int, DecisionJournal] = MappingProxyType({}),
 ) -> list[tuple[Outcome, ...]]:
     """Run a scenario on several capacities, which differ in servers and queues alone.
+
+    Raises InputError or PolicyError as of `run`.
 
     Parameters
     ----------
@@ -102,11 +100,6 @@ def run_beside(
     -------
     The outcomes of `run` on each capacity, to the bit, in the order of `only`: policies that go by the state
     of the regions are asked about all of them at once. Memory holds the outcomes of all.
-
-    Raises
-    ------
-    InputError, PolicyError
-        As of `run`.
     """
     from carbonroute.engines.queued.lockstep import Lockstep
     from carbonroute.engines.queued.loop import Loop, Loops
@@ -164,17 +157,9 @@ def _refuse(candidates: Sequence[Candidate], site: Site, name: str) -> None:
 def ascending(time_s: Array, last_s: float) -> Array:
     """Return the times of a block's requests, s, which come after those of the block before.
 
-    Parameters
-    ----------
-    time_s
-        Shape (n,).
-    last_s
-        When the last request of the block before comes. Rounding may make this block begin before it.
-
-    Raises
-    ------
-    RuntimeError
-        If the requests are not in order: waits would be those of other requests.
+    `time_s`: shape (n,).
+    `last_s`: when the last request of the block before comes. Rounding may make this block begin before it.
+    Raises RuntimeError if the requests are not in order: waits would be those of other requests.
     """
     if time_s[0] < last_s - _ROUNDING_S or (np.diff(time_s) < 0).any():
         raise RuntimeError("requests must come in the order of their times: sort them in Arrivals.pending")
@@ -184,12 +169,8 @@ def ascending(time_s: Array, last_s: float) -> Array:
 def faults(candidate: Candidate, site: Site, where: str) -> Iterator[Fault]:
     """Yield why a policy cannot be asked as its control demands; nothing where it can.
 
-    Parameters
-    ----------
-    candidate, site
-        A policy with its control, and the facts of the regions.
-    where
-        Path of the policy in the scenario file, for the faults.
+    `candidate`, `site`: a policy with its control, and the facts of the regions.
+    `where`: path of the policy in the scenario file, for the faults.
     """
     control = candidate.control
     router = Router(candidate.policy, control, candidate.max_utilisation)

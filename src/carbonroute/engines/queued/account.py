@@ -64,12 +64,9 @@ class Account:
     ) -> None:
         """Count the intervals that end at some readings.
 
-        Parameters
-        ----------
-        readings, more
-            As of `Meter.pass_ticks`.
-        worth_g_per_h
-            Saving by one more server in each region, by the decision in force in each, gCO2e/h, shape (R,).
+        `readings`, `more`: as of `Meter.pass_ticks`.
+        `worth_g_per_h`: saving by one more server in each region, by the decision in force in each, gCO2e/h,
+        shape (R,).
         """
         counted_s = self.meter.pass_ticks(readings, more)
         for time_s, each in zip(counted_s, worth_g_per_h, strict=False):
@@ -80,10 +77,7 @@ class Account:
     def outcome(self, flips: float) -> Outcome:
         """Return the results of all requests, once every one has left the system.
 
-        Parameters
-        ----------
-        flips
-            How often the main region of a cell changed, on average; NaN where there is none.
+        `flips`: how often the main region of a cell changed, on average; NaN where there is none.
         """
         self.meter.add_up()
         outcome = self.ledger.outcome()

@@ -82,16 +82,9 @@ class PoolSystem(ABC):
     def advance(self, until_s: float) -> None:
         """Let happen all that happens up to and including a time.
 
-        Parameters
-        ----------
-        until_s
-            Not before `now_s`. Infinity: until all requests have completed, or nothing more can happen; now
-            is then the time of the last event.
-
-        Raises
-        ------
-        ValueError
-            If the time has passed.
+        `until_s`: not before `now_s`. Infinity: until all requests have completed, or nothing more can
+        happen; now is then the time of the last event.
+        Raises ValueError if the time has passed.
         """
         if not until_s >= self.now_s:
             raise ValueError(f"{until_s} s has passed: now is {self.now_s} s")
@@ -109,15 +102,8 @@ class PoolSystem(ABC):
     def settle(self, count: int) -> Settled:
         """Hand out the oldest requests, and forget them.
 
-        Parameters
-        ----------
-        count
-            How many, at most `settled`.
-
-        Raises
-        ------
-        ValueError
-            If there are not as many.
+        `count`: how many, at most `settled`.
+        Raises ValueError if there are not as many.
         """
         if not 0 <= count <= self.settled:
             raise ValueError(f"{self.settled} requests are settled, not {count}")
@@ -179,10 +165,7 @@ class PoolSystem(ABC):
     def _enter(self, reach_s: ArrayLike) -> tuple[Array, int]:
         """Make rows for requests that reach their pools at some times; return the times and the first row.
 
-        Raises
-        ------
-        ValueError
-            If a request should have reached its pool before now.
+        Raises ValueError if a request should have reached its pool before now.
         """
         reach_s = np.asarray(reach_s, dtype=np.float64)
         if not (reach_s >= self.now_s).all():

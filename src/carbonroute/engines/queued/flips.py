@@ -12,12 +12,8 @@ from carbonroute.units import S_PER_HOUR
 class Flips:
     """Counts changes between the hours of each cell, origin × workload, of a policy that chooses by the cell.
 
-    Attributes
-    ----------
-    count
-        Of all cells together, from the end of the warm-up on.
-    known
-        Whether all requests of a cell and hour went to one region; otherwise there is nothing to count.
+    `count`: of all cells together, from the end of the warm-up on.
+    `known`: whether all requests of a cell and hour went to one region; otherwise there is nothing to count.
     """
 
     def __init__(self, origins: int, workloads: int, warmup_s: float) -> None:

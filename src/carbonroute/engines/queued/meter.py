@@ -216,10 +216,7 @@ class Meter:
     def pass_ticks(self, readings: PoolReadings, more: PoolReadings) -> Array:
         """Count the time up to each of n ticks from the one before, less the warm-up; return it, s, (n,).
 
-        Parameters
-        ----------
-        readings, more
-            The readings at the ticks, and their increases since the tick before each.
+        `readings`, `more`: the readings at the ticks, and their increases since the tick before each.
         """
         counted_s = np.minimum(more.now_s, np.maximum(0.0, readings.now_s - self._warmup_s))
         over = more.sent_s > more.server_s * (1 + 1e-9)

@@ -23,10 +23,7 @@ class Pools:
 
     Pools do not see each other, so both go through the same times on their own.
 
-    Parameters
-    ----------
-    capacity
-        All pools.
+    `capacity`: all pools.
     """
 
     def __init__(self, capacity: Capacity) -> None:
@@ -49,12 +46,9 @@ class Pools:
     def send(self, reach_s: Array, pool: Index, service_ms: Array, tokens: Array) -> None:
         """Send n requests on their way; see `QueueingSystem.send`.
 
-        Parameters
-        ----------
-        reach_s, pool, service_ms
-            When each reaches its pool, s; which one; and its service time at speed 1, ms; shape (n,).
-        tokens
-            Lengths of prompts and answers, shape (2, n).
+        `reach_s`, `pool`, `service_ms`: when each reaches its pool, s; which one; and its service time at
+        speed 1, ms; shape (n,).
+        `tokens`: lengths of prompts and answers, shape (2, n).
         """
         to_llm = self._place[pool] >= 0
         others = ~to_llm

@@ -95,6 +95,8 @@ class ReplicaSystem(PoolSystem):
     ) -> None:
         """Send n requests on their way.
 
+        Raises ValueError if a request should have reached its pool before now.
+
         Parameters
         ----------
         reach_s
@@ -103,11 +105,6 @@ class ReplicaSystem(PoolSystem):
             Index of the pool of each, shape (n,), or one for all.
         prompt_tokens, answer_tokens
             Shape (n,), or one for all; rounded to whole numbers, at least 1.
-
-        Raises
-        ------
-        ValueError
-            If a request should have reached its pool before now.
         """
         reach_s, start = self._enter(reach_s)
         columns = [
@@ -144,10 +141,7 @@ class ReplicaSystem(PoolSystem):
         Those beyond the number take no new requests; each serves those that it has, and is then powered off.
         One that is switched on takes requests once it has loaded, at once if it is still powered.
 
-        Parameters
-        ----------
-        servers
-            Shape (P,), 0 or more each.
+        `servers`: shape (P,), 0 or more each.
         """
         by_pool = np.broadcast_to(np.asarray(servers, dtype=np.int64), self._pools.shape)
         self._make_replicas(by_pool)

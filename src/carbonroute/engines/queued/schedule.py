@@ -59,12 +59,9 @@ class Schedule:
     def of(cls, hours: int, control: Control, slot_s: float, *, ticks: bool) -> Schedule:
         """Return the schedule of so many hours.
 
-        Parameters
-        ----------
-        hours, control, slot_s
-            Length of the run, its control interval and warm-up, and the length of a slot, s.
-        ticks
-            Whether something depends on the ticks: otherwise there is one, at first.
+        `hours`, `control`, `slot_s`: length of the run, its control interval and warm-up, and the length of a
+        slot, s.
+        `ticks`: whether something depends on the ticks: otherwise there is one, at first.
         """
         end_s, warmup_s = hours * S_PER_HOUR, control.warmup_hours * S_PER_HOUR
         number = math.ceil(end_s / control.interval_s) if ticks else 1

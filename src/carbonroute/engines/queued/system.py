@@ -49,13 +49,8 @@ class QueueingSystem(PoolSystem):
 
     Of requests that reach a pool at the same instant, the one sent first is first in line.
 
-    Parameters
-    ----------
-    capacities
-        The pools, one after the other. At first all their servers are switched on.
+    `capacities`: the pools, one after the other. At first all their servers are switched on.
 
-    Examples
-    --------
     >>> from types import SimpleNamespace
     >>> one = {name: np.ones(1) for name in ("servers", "speed", "queue_limit")}
     >>> none = ("max_batch", "max_wait_s", "batch_fixed_s", "batch_per_request_s")
@@ -83,6 +78,8 @@ class QueueingSystem(PoolSystem):
     def send(self, reach_s: ArrayLike, pool: ArrayLike, service_ms: ArrayLike) -> None:
         """Send n requests on their way.
 
+        Raises ValueError if a request should have reached its pool before now.
+
         Parameters
         ----------
         reach_s
@@ -91,11 +88,6 @@ class QueueingSystem(PoolSystem):
             Index of the pool of each, shape (n,), or one for all.
         service_ms
             At speed 1, shape (n,), or one for all; of no account where a pool serves in batches.
-
-        Raises
-        ------
-        ValueError
-            If a request should have reached its pool before now.
         """
         reach_s, start = self._enter(reach_s)
         sent = self._requests[start : self._next]
@@ -130,10 +122,7 @@ class QueueingSystem(PoolSystem):
     def save(self, more: int) -> Saved:
         """Return the state that `restore` needs to come back to this moment.
 
-        Parameters
-        ----------
-        more
-            How many requests may be sent until then. None may be handed out.
+        `more`: how many requests may be sent until then. None may be handed out.
         """
         self._make_rows(more)
         self._sort()
@@ -158,10 +147,7 @@ class QueueingSystem(PoolSystem):
 
         A busy server that is switched off first completes its request.
 
-        Parameters
-        ----------
-        servers
-            Shape (P,), 0 or more each.
+        `servers`: shape (P,), 0 or more each.
         """
         by_pool = np.broadcast_to(np.asarray(servers, dtype=np.int64), self._pools.shape)
         events.switch(self._pools, by_pool, self.now_s)

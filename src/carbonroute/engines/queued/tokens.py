@@ -61,12 +61,8 @@ class TokenTimes(NamedTuple):
 class TokenLedger:
     """Adds up first and further tokens.
 
-    Parameters
-    ----------
-    site
-        With the limits of each workload.
-    kept
-        Whether every time is kept.
+    `site`: with the limits of each workload.
+    `kept`: whether every time is kept.
     """
 
     def __init__(self, site: Site, *, kept: bool) -> None:
