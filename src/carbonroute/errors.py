@@ -27,6 +27,8 @@ _MAX_CHARACTERS = 500
 _MAX_COMPARED = 200
 #: Fewer are compared as a reader would.
 _MAX_READ = 50
+#: Letters of the beginning of a name that are taken for it.
+_LEAST_BEGINNING = 3
 
 
 class CarbonrouteError(Exception):
@@ -174,7 +176,7 @@ def shortened(text: str, most: int = 100) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the remedy for an unknown word: the nearest known one, and all others.
+    """Return the remedy for an unknown word: a known one that begins with it, or the nearest; and all others.
 
     >>> did_you_mean("hybird", ["hybrid", "carbon-first"])
     "did you mean 'hybrid'? Known: hybrid, carbon-first"
@@ -183,11 +185,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = [shortened(name) for name in known]
     sought = _read_as(word)
-    near = [name for name in names if _read_as(name) == sought] if len(names) <= _MAX_READ else []
+    read = {name: _read_as(name) for name in names} if len(names) <= _MAX_READ else {}
+    near = [name for name, reading in read.items() if reading == sought]
+    if len(sought) >= _LEAST_BEGINNING:
+        near = near or [name for name, reading in read.items() if reading.startswith(sought)]
     near = near or difflib.get_close_matches(shortened(word), names[:_MAX_COMPARED], n=1)
-    if not near:
-        by_reading = {_read_as(name): name for name in names[:_MAX_COMPARED]}
-        near = [by_reading[one] for one in difflib.get_close_matches(shortened(sought), by_reading, n=1)]
     question = f"did you mean {near[0]!r}? " if near else ""
     if near and near[0] != word and near[0].isprintable() and _composed(near[0]) == _composed(word):
         question = f"did you mean {near[0]!r}, composed of other characters: {_escaped(near[0])}? "
