@@ -20,6 +20,7 @@ from carbonroute.metrics import (
     per_workload_results,
     simulation_results,
 )
+from carbonroute.metrics.best import best_first
 from carbonroute.outcome import Outcome, Samples
 from carbonroute.runs import Result, run
 from carbonroute.runs.tabulate import tabulate as tabulate_against
@@ -366,3 +367,16 @@ def test_figures_one_below_the_other(inputs: Inputs) -> None:
     assert figures.filter(policy="Near", figure="avg_latency_ms_difference").is_empty()
     assert figures["value"].null_count() == 0  # grams, which the scenario does not state, are left out
     assert "total_kg" not in figures["figure"].to_list()
+
+
+def test_readers_see_the_best_policy_that_a_router_can_run_first(inputs: Inputs) -> None:
+    """Then others within the limit, those over it, and clairvoyant ones, each by its saving."""
+    seer = outcome("Seer", 10, 90, 0, 60.0, 90.0)
+    stated = (NEAR, seer, SILLY, FAR, MIDDLE)
+    tables = tabulate(inputs, stated, NEAR, 0.05)
+    assert tables.policies["policy"].to_list() == [one.policy for one in stated]
+    ordered = best_first(tables)
+    assert ordered.policies["policy"].to_list() == ["Middle", "Near", "Silly", "Far", "Seer"]
+    of_each = ordered.workloads["policy"].unique(maintain_order=True).to_list()
+    assert of_each == ordered.policies["policy"].to_list()
+    assert ordered.workloads["workload"][:3].to_list() == tables.workloads["workload"][:3].to_list()

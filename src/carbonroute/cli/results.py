@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from carbonroute.cli.terminal import empty_table
 from carbonroute.metrics import agreement, as_published, objectives, simulation_results, slo
+from carbonroute.metrics.best import best_first
 from carbonroute.metrics.intervals import RULE_OF_THREE, upper_bound
 from carbonroute.metrics.masses import MassUnit, mass_unit, scaled
 from carbonroute.metrics.measure import GRAMS, INTENSITY, SAME_CAPACITY, measure_of, stated
@@ -62,6 +64,7 @@ Row = Mapping[str, Any]
 
 def print_run(console: Console, result: Result) -> None:
     """Print the results of a run."""
+    result = replace(result, tables=best_first(result.tables))
     tables = result.tables
     for table in _policy_tables(result, console.width):
         console.print(table)

@@ -1,11 +1,18 @@
-"""The best policies of a table: by a reduction, among those that a router can run within a limit."""
+"""The best policies of a run: by a reduction, among those that a router can run within a limit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
+
+from carbonroute.metrics.measure import stated
+from carbonroute.metrics.tables import Tables
+
+#: Tables that are read, a row or some for each policy.
+_READ = ("policies", "workloads", "pools", "tokens", "replicas")
 
 
 def runnable(policies: pl.DataFrame) -> pl.DataFrame:
@@ -36,3 +43,20 @@ def best_of_each(policies: pl.DataFrame, axes: Sequence[str], column: str) -> pl
     places = policies.select(axes).unique(maintain_order=True)
     first = best_first.unique(axes, keep="first", maintain_order=True)
     return places.join(first, on=axes, how="left", maintain_order="left", nulls_equal=True)
+
+
+def best_first(tables: Tables) -> Tables:
+    """Return the tables of a run for readers, the best policy that a router can run first.
+
+    Policies within the limit come before others, clairvoyant ones last; then the highest reduction counts,
+    and then the order of the scenario.
+    """
+    order = {"clairvoyant": False, "viable": True, stated(tables.policies).column: True}
+    ordered = tables.policies.sort(
+        list(order), descending=list(order.values()), nulls_last=True, maintain_order=True
+    )
+    place = {policy: row for row, policy in enumerate(ordered["policy"])}
+    by_place = pl.col("policy").replace_strict(place, return_dtype=pl.Int64)
+    return replace(
+        tables, **{name: getattr(tables, name).sort(by_place, maintain_order=True) for name in _READ}
+    )

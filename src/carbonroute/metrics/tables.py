@@ -20,7 +20,8 @@ from carbonroute.metrics.wait_cdf import SCHEMA as WAIT_CDF
 class Tables:
     """Results of one run, at full precision.
 
-    Policies, regions, origins and workloads keep the scenario's order in every table. A table describes
+    Policies, regions, origins and workloads keep the scenario's order in every table; `best_first` has them
+    as readers want them. A table describes
     itself: limits and labels that a reader needs stand in columns of their own.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from carbonroute.figures import SYNTHETIC_GEOGRAPHY
 from carbonroute.files.text import count_of
 from carbonroute.metrics import Tables, objectives
+from carbonroute.metrics.best import best_first
 from carbonroute.report import capacity, data, policies, reproduction, risk, serving
 from carbonroute.report.figures import figures
 from carbonroute.report.page import Items, Page, Section, Switches, Verdict
@@ -32,16 +33,16 @@ _ENGINES = {
 def page_of_run(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Drawn]) -> Page:
     """Return the page of a run, by its manifest (as `RunManifest` has it), its tables and drawn figures."""
     overview = tables.overview.row(0, named=True)
-    drawings = tuple(figures(tables, drawn))
+    drawings, ordered = tuple(figures(tables, drawn)), best_first(tables)
     sections = (
-        policies.section(tables, [each for each in drawings if each.id == _FIRST]),
+        policies.section(ordered, [each for each in drawings if each.id == _FIRST]),
         Section(
             "figures", "Figures", (*_switches(tables), *(each for each in drawings if each.id != _FIRST))
         ),
         *policies.saving(tables),
-        *risk.sections(tables, manifest["engine"]),
-        *capacity.sections(tables),
-        *serving.sections(tables),
+        *risk.sections(ordered, manifest["engine"]),
+        *capacity.sections(ordered),
+        *serving.sections(ordered),
         *_notes(overview),
         data.section(manifest, overview),
         reproduction.section(manifest, leaving_out=REPORT),
