@@ -67,6 +67,11 @@ def test_findings_table_and_entry_are_printed(
         assert name in said
     for word in ("recommended, ", "bound", "fixed choice", "knee", "† clairvoyant", "beyond the limits"):
         assert word in said
+    table = said[: said.index("† clairvoyant")]  # the recommended policy leads, and the bound comes last
+    assert "recommended" in next(line for line in table.splitlines() if best["policy"][:20] in line)
+    assert (
+        table.index(best["policy"][:20]) < table.index("Latency-First") < table.index("Clairvoyant bound †")
+    )
     assert (out / "policy.toml").read_text(encoding="utf-8") in said
     assert f"{points.height} policies that decide differently, {points['on_front'].sum()} of them" in said
     assert "\x1b" not in said

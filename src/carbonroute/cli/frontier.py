@@ -117,9 +117,10 @@ def _print(result: Frontier, entry: str, folder: RunFolder) -> None:
 
 
 def _table(result: Frontier) -> Table:
-    """Return a table of the scenario's own policies and those that the findings name."""
+    """Return a table of the recommended policy, the scenario's own, and others that the findings name."""
     rows = result.points.filter(pl.any_horizontal("own", "recommended", "knee", "static_baseline", "bound"))
-    rows = rows.sort("slo_violation_pct", descending=True, maintain_order=True)
+    order = {"recommended": True, "clairvoyant": False, "slo_violation_pct": True}
+    rows = rows.sort(list(order), descending=list(order.values()), maintain_order=True)
     table = empty_table(result.inputs.scenario.name)
     table.add_column("Policy", overflow="fold")
     left_out = {"p95_latency_ms"} if slo.per_workload(rows) and not result.limits.p95_latency_ms else set()
