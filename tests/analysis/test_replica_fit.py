@@ -17,7 +17,7 @@ from carbonroute.analysis.replica_fit.forward import ReplicaServer, load, measur
 from carbonroute.analysis.replica_fit.quality import misses
 from carbonroute.errors import InputError
 from carbonroute.importing.request_log import RequestLog, read_request_log
-from helpers import needs, request_logs
+from helpers import grids, needs, request_logs
 from helpers.needs import ROOT
 from helpers.request_logs import STEP, pool_of, request_log
 
@@ -25,7 +25,7 @@ REAL = ROOT.parent / "shared/data/llm/vllm_rtx4090_llama-3.1-8b.jsonl"
 #: Coefficients of the sheet, but for those that a log of varied load tells.
 TRUTH = replace(request_logs.SHEET, weights_ms=21.0, kv_ms_per_token=0.00022, compute_ms_per_token=0.15)
 OPTIONS = {"model": "llama-3.1-8b", "gpu": "rtx-4090"}
-SEEDS = 3
+SEEDS = grids.runs(3, 1)
 
 
 @cache

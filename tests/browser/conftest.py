@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from .opening import Opener
 
@@ -46,8 +46,14 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def free() -> dict[bool, list[Page]]:
+    """Return the pages that no test uses, with scripts and without."""
+    return {True: [], False: []}
+
+
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Opener]:
-    """Yield what opens a file; what it opened is closed after the test."""
+def opened(browser: Browser, free: dict[bool, list[Page]]) -> Iterator[Opener]:
+    """Yield what opens a file; what it opened is left after the test."""
     with ExitStack() as stack:
-        yield Opener(browser, stack)
+        yield Opener(browser, stack, free)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, Request
 
 
 @dataclass
@@ -30,10 +31,29 @@ class Opened:
 
     def watch(self) -> None:
         """Keep what the browser says from now on."""
-        self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        self.page.on("dialog", self._asked)
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        for event, take in self._heard().items():
+            self.page.on(event, take)
+
+    def leave(self) -> None:
+        """Show nothing, and keep no more."""
+        self.page.unroute_all()
+        self.page.goto("about:blank")
+        for event, take in self._heard().items():
+            self.page.remove_listener(event, take)
+
+    def _heard(self) -> dict[Any, Callable[..., None]]:
+        return {
+            "console": self._said,
+            "pageerror": self._failed,
+            "dialog": self._asked,
+            "request": self._requested,
+        }
+
+    def _failed(self, error: Error) -> None:
+        self.complaints.append(f"error: {error}")
+
+    def _requested(self, request: Request) -> None:
+        self.requests.append(request.url)
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in {"warning", "error", "assert"}:
@@ -46,10 +66,11 @@ class Opened:
 
 @dataclass
 class Opener:
-    """Opens files, each in a profile of its own."""
+    """Opens files, each in a page of its own, which is used again after the test."""
 
     browser: Browser
     stack: ExitStack
+    free: dict[bool, list[Page]]
 
     def __call__(
         self,
@@ -61,12 +82,16 @@ class Opener:
         script: bool = True,
     ) -> Opened:
         """Open a file, or an address on loopback, in a window of a width in CSS pixels."""
-        context = self.browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=script
-        )
-        self.stack.callback(context.close)
-        opened = Opened(context.new_page())
+        pages = self.free[script] if media == "screen" else []  # one that was left takes no other medium
+        page = pages.pop() if pages else self.browser.new_context(java_script_enabled=script).new_page()
+        opened = Opened(page)
         opened.watch()
-        opened.page.emulate_media(media=media)
-        opened.page.goto(file if isinstance(file, str) else file.as_uri(), wait_until="load")
+        self.stack.callback(self.give_back, opened, pages)
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(media=media, color_scheme=scheme)
+        page.goto(file if isinstance(file, str) else file.as_uri(), wait_until="load")
         return opened
+
+    def give_back(self, opened: Opened, pages: list[Page]) -> None:
+        opened.leave()
+        pages.append(opened.page)

@@ -18,9 +18,9 @@ UNITS = (
     *("a", "1", " ", "a ", "1 ", "\n", ":", "a:1 [", '"', 'a="', '"a\\"', "\\", "[", "{a", "(", "="),
     *("a=", "a.", "a_", "p50_", "-1", "1/", "x/y ", "1.", ",", "#", "$", "%", "{} ", "é"),
 )
-LENGTH = 2**16
+LENGTH = 2**15
 #: CPU time of one search: hundreds of times what any takes; a square takes longer still.
-LIMIT_S = 2.0
+LIMIT_S = 0.5
 
 
 def modules() -> Iterator[ModuleType]:

@@ -114,4 +114,4 @@ class Fault:
         elif isinstance(target, ast.stmt) and isinstance(new, ast.expr):
             new = ast.Expr(new)
         _Substitution({}, target, new).visit(tree)
-        return ast.unparse(ast.fix_missing_locations(tree))
+        return ast.unparse(tree)

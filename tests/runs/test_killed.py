@@ -17,7 +17,7 @@ from carbonroute.metrics import Tables
 from carbonroute.report import run as page_of_run
 from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.manifest import read_manifest
-from helpers import small
+from helpers import grids, small
 from helpers.refusals import content
 
 #: Forks a command again and again, each killed before another of its calls that change files. It imports
@@ -198,7 +198,7 @@ def rerun(
 def test_a_killed_run_into_the_folder_of_another_leaves_no_mixture(
     scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rerun(scenario, tmp_path, capsys, spread(10), later=["--no-figures"])
+    rerun(scenario, tmp_path, capsys, spread(grids.runs(10, 6)), later=["--no-figures"])
 
 
 @pytest.mark.full(long=True)
@@ -224,7 +224,9 @@ def test_a_run_killed_at_every_call_leaves_no_mixture(
         ["frontier", "SCENARIO", "--quiet", "--no-figures", "--output", "FOLDER"],
     ],
 )
-@pytest.mark.parametrize("places", [spread(6), pytest.param(every, marks=pytest.mark.full(long=True))])
+@pytest.mark.parametrize(
+    "places", [spread(grids.runs(6, 4)), pytest.param(every, marks=pytest.mark.full(long=True))]
+)
 def test_what_is_killed_while_it_adds_to_a_run_leaves_no_mixture(
     places: Callable[[int], Sequence[int]],
     command: list[str],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from carbonroute.cli import main
-from helpers import studies
+from helpers import grids, studies
 
 #: Runs a study again and again, each time killed at another moment, and to its end thereafter; prints what
 #: it saw. Runs are forked from a process that has imported everything, and share what forks their workers:
@@ -164,8 +164,8 @@ def no_cell_twice(made: studies.Made, seen: list[dict[str, Any]]) -> None:
 
 
 def test_killed_studies_go_on(tmp_path: Path) -> None:
-    made = studies.own(6)
-    no_cell_twice(made, kill_runs(tmp_path, made, 21, 4, "--workers", "2"))
+    made = studies.own(grids.runs(6, 4))
+    no_cell_twice(made, kill_runs(tmp_path, made, grids.runs(21, 15), grids.runs(4, 2), "--workers", "2"))
 
 
 def test_a_killed_retry_goes_on(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_killed_retry_goes_on(tmp_path: Path) -> None:
     assert studies.run(made.write(tmp_path), before).returncode == 1
     (tmp_path / "begun.txt").unlink()
     (tmp_path / "mended").touch()
-    seen = kill_runs(tmp_path, replace(made, failed=()), 12, 0, "--retry", before=before)
+    seen = kill_runs(tmp_path, replace(made, failed=()), grids.runs(12, 6), 0, "--retry", before=before)
     assert all(1 not in run["first"] + run["second"] for run in seen)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from carbonroute.errors import visible
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
 _LONG_WORD = 12
@@ -170,8 +172,9 @@ class Page:
     maker: str  # the program and version that made it
 
 
-def render(page: Page) -> str:
-    """Return a page as one HTML file, which asks for nothing beyond itself."""
+@functools.cache
+def _template() -> Template:
+    """Return the page's template: it takes longer to compile than to fill."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -179,11 +182,15 @@ def render(page: Page) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["tied"] = tied
+    return environment.get_template("page.html.j2")
+
+
+def render(page: Page) -> str:
+    """Return a page as one HTML file, which asks for nothing beyond itself."""
     style, script = (_asset(name) for name in ("page.css", "page.js"))
     # How the page's content security policy names its script.
     digest = f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
-    template = environment.get_template("page.html.j2")
-    return visible(template.render(page=page, style=style, script=script, script_digest=digest))
+    return visible(_template().render(page=page, style=style, script=script, script_digest=digest))
 
 
 def tied(text: str) -> Markup:
