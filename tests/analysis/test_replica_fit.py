@@ -25,7 +25,7 @@ REAL = ROOT.parent / "shared/data/llm/vllm_rtx4090_llama-3.1-8b.jsonl"
 #: Coefficients of the sheet, but for those that a log of varied load tells.
 TRUTH = replace(request_logs.SHEET, weights_ms=21.0, kv_ms_per_token=0.00022, compute_ms_per_token=0.15)
 OPTIONS = {"model": "llama-3.1-8b", "gpu": "rtx-4090"}
-SEEDS = grids.runs(3, 1)
+SEEDS = grids.runs(3, 2)
 
 
 @cache
