@@ -52,18 +52,28 @@ def test_names_are_held_against_the_scenario() -> None:
     assert not list(Observe.spelled(**BASE).faults(["Europe"], ["chat"], ["Ireland"]))
 
 
+def test_zones_that_envoy_names_alike_are_refused() -> None:
+    """Its metrics have underscores for all but letters and digits: one count would stand for two regions."""
+    settings = Observe.spelled(**{**BASE, "engine": "envoy"})
+    faults = list(settings.faults(["Europe"], ["a-b", "a.b"], ["eu-1", "eu.1", "us"]))
+    assert [fault.found for fault in faults] == ["'eu-1' and 'eu.1' have one label value, 'eu_1'"]
+    mapped = Observe.spelled(**{**BASE, "engine": "envoy"}, region_values={"eu.1": "eu2"})
+    assert not list(mapped.faults(["Europe"], ["a"], ["eu-1", "eu.1", "us"]))
+    assert not list(Observe.spelled(**BASE).faults(["Europe"], ["a"], ["eu-1", "eu.1"]))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_presets_select_and_group_by_the_labels(engine: str) -> None:
     settings = Observe.spelled(
         **{**BASE, "engine": engine},
         region_label="place",
-        matchers={"job": 'a"b'},
+        matchers={"job": 'a"b', "pool": "🌍"},
         region_values={"eu": "eu-west.1"},
     )
     queries = settings.asked(settings.scope(90.5, ["Europe"], ["eu", "us"]))
     assert {"requests", "sampled_at"} <= queries.keys()
     for query in queries.values():
-        assert 'job="a\\"b"' in query
+        assert 'job="a\\"b",pool="🌍"' in query  # "\\ud83c\\udf0d" is refused by Prometheus
         assert "place" in query
     assert "[91s]" in queries["requests"]
 

@@ -7,13 +7,12 @@ where characters other than letters, digits and underscores have become undersco
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from carbonroute.live.observe.preset import Preset, Quantity
-from carbonroute.live.observe.scope import Scope
+from carbonroute.live.observe.scope import Scope, quoted
 
 #: The label of origins in the answers, where the file names none.
 ORIGIN_LABEL = "carbonroute_origin"
@@ -23,13 +22,18 @@ ORIGIN_LABEL = "carbonroute_origin"
 class EnvoyPreset(Preset):
     """Counters whose names state the zones; the queries add them as labels."""
 
+    def told_by(self, value: str) -> str:
+        """Return a zone as it stands in a metric's name."""
+        return re.sub(r"[^A-Za-z0-9_]", "_", value)
+
     def queries(self, scope: Scope) -> dict[Quantity, str]:
         """Return the queries of requests by origin and region, and of when they were sampled."""
         by = f" by ({scope.workload_label})" if scope.workload_label else ""
         requests, sampled = [], []
         for origin in scope.origins:
             for region in scope.regions:
-                name = f"envoy_cluster_zone_{_plain(origin)}_{_plain(region)}_{self.requests}"
+                zones = f"{self.told_by(origin)}_{self.told_by(region)}"
+                name = f"envoy_cluster_zone_{zones}_{self.requests}"
                 selected = scope.selector(name)
                 labels = {scope.region_label: region, scope.origin_label or ORIGIN_LABEL: origin}
                 requests.append(_labelled(f"sum{by} (increase({selected}[{scope.range}]))", labels))
@@ -38,15 +42,10 @@ class EnvoyPreset(Preset):
         return {"sampled_at": newest, "requests": " or ".join(requests)}
 
 
-def _plain(zone: str) -> str:
-    """Return a zone as it stands in a metric's name."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", zone)
-
-
 def _labelled(query: str, labels: Mapping[str, str]) -> str:
     """Return a query whose answer has further labels."""
     for label, text in labels.items():
-        query = f'label_replace({query}, "{label}", {json.dumps(text.replace("$", "$$"))}, "", "")'
+        query = f'label_replace({query}, "{label}", {quoted(text.replace("$", "$$"))}, "", "")'
     return query
 
 

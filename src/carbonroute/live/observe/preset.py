@@ -78,6 +78,10 @@ class Preset:
     energy: str | None = None
     origin_label: str | None = None
 
+    def told_by(self, value: str) -> str:
+        """Return what tells an origin or a region from others, by the value of its label."""
+        return value
+
     def queries(self, scope: Scope) -> dict[Quantity, str]:
         """Return the query of each quantity that is measured."""
         return dict(self._queries(scope))

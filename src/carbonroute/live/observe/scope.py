@@ -7,6 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
+def quoted(text: str) -> str:
+    r"""Return text as PromQL quotes it: as JSON, whose escapes for characters beyond 16 bit it does not know.
+
+    >>> quoted('🌍 "a"')
+    '"🌍 \\"a\\""'
+    """
+    return json.dumps(text, ensure_ascii=False)
+
+
 @dataclass(frozen=True)
 class Scope:
     """Which series are asked for, and by which labels their values are summed.
@@ -43,7 +52,7 @@ class Scope:
         '{__name__="vllm:num_requests_running",job="vllm"}'
         """
         pairs = {"__name__": metric, **self.matchers, **more}
-        return "{" + ",".join(f"{label}={json.dumps(text)}" for label, text in pairs.items()) + "}"
+        return "{" + ",".join(f"{label}={quoted(text)}" for label, text in pairs.items()) + "}"
 
     def by(self, *, origins: bool = False, workloads: bool = True) -> str:
         """Return the labels that remain: the region, and the origin and workload where they are known."""

@@ -164,6 +164,7 @@ class Observe(Spec):
         self, origins: Sequence[str], workloads: Sequence[str], regions: Sequence[str]
     ) -> Iterator[Fault]:
         """Yield the faults beside a scenario's names: unknown ones, and two of one label value."""
+        preset = ENGINES.get(self.engine or "")
         for key, names, values in (
             ("region_values", regions, self.region_values),
             ("origin_values", origins, self.origin_values),
@@ -177,6 +178,7 @@ class Observe(Spec):
             called: dict[str, str] = {}
             for name in names:
                 value = values.get(name, name)
+                value = value if preset is None or kind == "workload" else preset.told_by(value)
                 other = called.setdefault(value, name)
                 if other != name:
                     problem = f"{other!r} and {name!r} have one label value, {value!r}"
