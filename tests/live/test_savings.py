@@ -87,6 +87,22 @@ def test_restarts_and_unknown_carbon_are_left_out_and_counted(world: Bed) -> Non
     assert saved.requests == pytest.approx(PER_S.sum() * 120)
 
 
+def test_an_interval_in_which_others_changed_the_weights_is_left_out(world: Bed) -> None:
+    """Whose weights were in force in it is not known."""
+    with world.running() as parts:
+        for tick in range(4):
+            parts.controller.tick()
+            if tick == 1:
+                world.router.held = {"A": 5000.0, "B": 5000.0}
+            world.clock.wait(60)
+            parts.ports.feed.poll()
+        since_start = parts.controller.account.intended_g
+    (saved,) = savings(journal_folder(world.setup()))
+    assert saved.left_out == {"others changed the weights": 1}
+    assert saved.requests == pytest.approx(PER_S.sum() * 120)
+    assert since_start == pytest.approx(saved.intended_g, rel=1e-12)
+
+
 def test_a_journal_of_a_simulation_has_no_live_savings(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="no decision records"):
         savings(tmp_path)

@@ -101,6 +101,8 @@ class LiveFacts(RecordPart):
         Notes for the person on call.
     measured
         Further measurements; None where nothing measures.
+    changed_by_others
+        Whether others have changed the weights since the decision before, and it is not known when.
     """
 
     by: Literal["policy", "baseline", "held"]
@@ -112,6 +114,7 @@ class LiveFacts(RecordPart):
     energy_j: Values | None
     alarms: list[str]
     measured: MeasuredFacts | None = None
+    changed_by_others: bool = False
 
 
 class DecisionRecord(RecordPart):

@@ -111,6 +111,11 @@ class Actuation:
         )
         return (*failed, *changed)
 
+    @property
+    def changed_by_others(self) -> bool:
+        """Whether others had changed weights of any target before they were sent last."""
+        return any(target.changed_by_others for target in self._open)
+
     def read_back(self) -> NDArray[np.bool_]:
         """Read the weights that are in force now; return which cells are known, shape (O, W)."""
         known = np.zeros(self._names.shape[:2], dtype=bool)

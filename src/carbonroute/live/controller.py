@@ -430,7 +430,8 @@ class Controller:
     def _count(self, decisions: Decisions, time_utc: datetime, plan: Array, by: By) -> None:
         """Count the emissions since the tick before, and note what is followed from now on."""
         seconds = float(decisions.reading.passed_s[0])
-        if self._before is not None and seconds > 0 and self._traffic != "unknown":
+        known = self._traffic != "unknown" and not self._actuation.changed_by_others
+        if self._before is not None and seconds > 0 and known:
             start, weights, carbon, energy, arm = self._before
             requests = decisions.reading.requests[0].reshape(self._site.shape[:2])
             each = {POLICY: weights, **self._baselines}
@@ -463,6 +464,7 @@ class Controller:
             energy_j=None if self._energy_j is None else self._energy_j.tolist(),
             alarms=list(told.alarms),
             measured=None if self._sensor.measured is None else self._sensor.measured.facts,
+            changed_by_others=self._actuation.changed_by_others,
         )
         return LivePart(
             time_utc=time_utc,

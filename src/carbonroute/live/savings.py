@@ -204,6 +204,8 @@ def _interval(before: DecisionRecord, record: DecisionRecord, final: FinalCarbon
     regions = before.regions if final is None else final.regions
     if problem := _unfit(before, record, float(reading.passed_s[0]), regions):
         return problem
+    if after.changed_by_others:
+        return "others changed the weights"
     if after.traffic == "unknown" or live.energy_j is None:
         return "requests are unknown" if live.energy_j else "no energy of a request is known"
     requests = reading.requests[0].reshape(len(before.cells.origins), len(before.cells.workloads))
