@@ -59,7 +59,9 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _refusal(path, "cannot be read", error, "name the folder of a finished run or study") from error
+        raise _refusal(
+            path, "cannot be read", error, "name the folder of a finished run, a study or a journal"
+        ) from error
 
 
 def _refusal(path: Path, problem: str, error: OSError, remedy: str) -> RunFolderError:

@@ -71,7 +71,10 @@ def replay(folder: Path, *, beside: Path, code: bool) -> Iterator[Replayed]:
     if not folders:
         kind = kind_of(folder)
         known = f": it is {kind.name}" if kind else ""
-        raise RunFolderError(f"{folder}: has no decision records{known}; name a folder that --journal wrote")
+        raise RunFolderError(
+            f"{folder}: has no decision records{known}; "
+            "name a folder that simulate --journal or live run wrote"
+        )
     for journal in folders:
         count, differ, recorded, policy = 0, 0, None, None
         for record in records(journal):

@@ -95,7 +95,9 @@ def of_journal(path: Path, inputs: Inputs) -> Measurements:
     """
     folders = journals(path)
     if not folders:
-        raise RunFolderError(f"{path}: has no decision records; name a folder that --journal wrote")
+        raise RunFolderError(
+            f"{path}: has no decision records; name a folder that simulate --journal or live run wrote"
+        )
     if len(folders) > 1:
         problem = f"holds {len(folders)} journals, of the same requests"
         raise InputError(str(path), [Fault("", problem, f"name one of them, such as {folders[0]}")])
