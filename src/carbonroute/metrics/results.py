@@ -24,13 +24,15 @@ _LAST = (WORST, WORST_PCT, UNLIMITED_WORST_PCT)
 #: The mark of clairvoyant policies in tables of text, and its note.
 _MARK = "†"
 CLAIRVOYANT_NOTE = f"{_MARK} clairvoyant: decides on what no router can know."
+#: Name of the published study's scenario.
+_STUDY = "published"
 #: Decimals of the published study's columns; other columns keep full precision in every file.
 _PUBLISHED_STYLE = {
     "avg_latency_ms": ".1f",
     "p95_latency_ms": ".1f",
     "slo_violation_pct": ".2f",
     "avg_carbon_g_per_kwh": ".1f",
-    "carbon_reduction_pct": ".1f",
+    "carbon_reduction_pct": "z.1f",
     "slo_ms": "g",
 }
 
@@ -83,9 +85,9 @@ def _with_label(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 def as_published(results: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Return results with the published study's columns as text, rounded as there: 1 decimal, violations 2.
 
-    Carbon reductions are computed from the rounded averages, as there.
+    Carbon reductions of that study are computed from the rounded averages, as there.
     """
-    if INTENSITY.reduction in results.columns:
+    if INTENSITY.reduction in results.columns and tables.overview["scenario"][0] == _STUDY:
         known: float | None = tables.policies["baseline_carbon_g_per_kwh"][0]
         reference = None if known is None else round(known, 1)  # it may have served nothing
         reductions = [reduction_pct(amount, reference) for amount in results[INTENSITY.amount].round(1)]
