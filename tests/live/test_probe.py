@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,6 +95,15 @@ def test_a_journal_that_cannot_be_written_is_named(world: Bed) -> None:
     (problem,) = seen(world, journal="file/journal").problems
     assert problem.startswith(f"{world.folder}/file/journal: cannot write here")
     assert not (world.folder / "journal").exists()
+
+
+def test_a_disk_that_is_almost_full_is_named(world: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 3 * 2**20
+    monkeypatch.setattr("carbonroute.live.startup.disk_usage", lambda _: SimpleNamespace(free=free))
+    (problem,) = seen(world).problems
+    assert problem == f"{world.folder}/journal: 3 MiB are free there; 64 MiB or more are expected"
+    free *= 100
+    assert seen(world).problems == ()
 
 
 def test_a_journal_in_use_or_damaged_is_named(world: Bed) -> None:

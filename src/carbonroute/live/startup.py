@@ -1,9 +1,10 @@
-"""Checks before the start: unset variables, a busy port, a journal that cannot be written."""
+"""Checks before the start: unset variables, a busy port, a journal that cannot be written or has no room."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryFile
 
 from pydantic import BaseModel
@@ -14,6 +15,9 @@ from carbonroute.files.folder import is_held, writing
 from carbonroute.live.config import Live
 from carbonroute.live.secrets import EnvName, SecretError
 from carbonroute.live.server import bound
+
+#: Of the journal, whose records are a few KiB each: without room for the next one, nothing is moved.
+_LEAST_FREE_MIB = 64
 
 
 def startup_problems(settings: Live, journal: Path) -> Iterator[str]:
@@ -53,7 +57,9 @@ def _of_the_journal(folder: Path) -> Iterator[str]:
     place = next(one for one in (folder, *folder.parents) if one.exists())
     try:
         with writing(folder), TemporaryFile(dir=place):
-            pass
+            free_mib = disk_usage(place).free / 2**20
+        if free_mib < _LEAST_FREE_MIB:
+            yield f"{folder}: {free_mib:.0f} MiB are free there; {_LEAST_FREE_MIB} MiB or more are expected"
         if folder.is_dir():
             if is_held(folder):
                 yield f"{folder}: a controller is routing here already"
