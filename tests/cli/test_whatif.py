@@ -143,3 +143,20 @@ def test_it_is_written_beside_a_run_of_the_same_scenario(tmp_path: Path) -> None
 def test_help_says_how_changes_are_combined(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["whatif", "--help"]) == 0
     assert "All changes that are given hold together" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_share_over_the_limit_does_not_read_as_the_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The limit lies between what is late then and the same with two decimals: 7.5807 % and 7.58 %."""
+    arguments = command(tmp_path, "--slo", "short=90ms", *FAST)
+    assert main([*arguments, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)["figures"]
+    late = max(row["then"] for row in figures if row["figure"] == "worst_violations_pct")
+    limit_pct = (late + round(late, 2)) / 2
+    assert round(late, 2) < limit_pct < late
+    assert main([*arguments, "--max-violation", f"{limit_pct:.6f}%"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Late of the worst workload" in line]
+    most = max(float(line.split("%")[1].split()[1]) for line in lines)
+    assert most == pytest.approx(late, abs=0.0005)
+    assert most > limit_pct

@@ -20,7 +20,7 @@ from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.masses import mass_unit
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.metrics.results import CLAIRVOYANT_NOTE, marked
-from carbonroute.metrics.slo import WORST_PCT
+from carbonroute.metrics.slo import WORST_PCT, beside
 from carbonroute.runs.store import RunFolder, add_to
 from carbonroute.units import pct
 
@@ -35,7 +35,6 @@ _FIGURES = MappingProxyType(
         INTENSITY.amount: ("Carbon intensity, g/kWh", "z.1f"),
         INTENSITY.reduction: ("Saved of carbon intensity, %", "z.1f"),
         GRAMS.reduction: ("Saved of emissions, %", "z.1f"),
-        WORST_PCT: ("Late of the worst workload, %", "z.2f"),
     }
 )
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
@@ -160,9 +159,10 @@ def _table(result: WhatIf) -> Table:
     for heading in ("Now", "Then", "Difference"):
         table.add_column(heading, justify="right")
     rows, shown = result.rows.rows(named=True), ""
+    limit_pct = pct(result.inputs.scenario.limits.violations)
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         name = f"{marked(row['policy'], row['clairvoyant'])}{' *' * row['recommended']}"
-        heading, factor, style = _style(row)
+        heading, factor, style = _style(row, limit_pct)
         cells = [_cell(row, side, factor, style) for side in ("now", "then")]
         if row["figure"] == WORST_PCT:
             cells = [_of_workload(row, side, cell) for side, cell in zip(("now", "then"), cells, strict=True)]
@@ -173,8 +173,8 @@ def _table(result: WhatIf) -> Table:
     return table
 
 
-def _style(row: Mapping[str, Any]) -> tuple[str, float, str]:
-    """Return heading, factor and format of a figure."""
+def _style(row: Mapping[str, Any], limit_pct: float) -> tuple[str, float, str]:
+    """Return heading, factor and format of a figure, by which a share over the limit does not read as it."""
     if row["figure"] == KG_PER_YEAR:
         known = [row[side] for side in ("now", "then") if row[side] is not None]
         unit, factor, digits = mass_unit(known)
@@ -182,6 +182,10 @@ def _style(row: Mapping[str, Any]) -> tuple[str, float, str]:
     if row["figure"].startswith(MEDIAN):
         workload = row["figure"].removeprefix(MEDIAN).strip("[]")
         return f"Median latency{f' of {workload}' if workload else ''}, ms", 1.0, "z.1f"
+    if row["figure"] == WORST_PCT:
+        texts = [beside(limit_pct, row[side]) for side in ("now", "then") if row[side] is not None]
+        digits = max((len(text.partition(".")[2]) for text in texts), default=2)
+        return "Late of the worst workload, %", 1.0, f"z.{digits}f"
     heading, style = _FIGURES[row["figure"]]
     return heading, 1.0, style
 

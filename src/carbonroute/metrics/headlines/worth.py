@@ -93,12 +93,23 @@ def _saved(evidence: Evidence, most: Row) -> str:
     amount, reference = most[measure.amount], measure.of(evidence.baseline) or 0.0
     policy, baseline = most["policy"], evidence.baseline.policy
     if measure is not GRAMS:
-        instead = f"instead of the {reference:.1f} of {baseline} ({reduction} less)"
-        return f"With {policy}, requests meet {amount:.1f} {measure.unit} {instead}"
+        lower, higher = _apart(amount, reference)
+        instead = f"instead of the {higher} of {baseline} ({reduction} less)"
+        return f"With {policy}, requests meet {lower} {measure.unit} {instead}"
     served = (most["requests"] - (most["rejected"] or 0)) / years(evidence.hours)
     saved, whole = (mass_in_words(g * served / G_PER_KG) for g in (reference - amount, reference))
     of_all = f"{saved} of the {whole} CO₂e of {baseline} ({reduction})"
     return f"In a year {_like(evidence.horizon_h)}, {policy} saves {of_all}"
+
+
+def _apart(amount: float, reference: float) -> tuple[str, str]:
+    """Return two figures with a decimal, or with as many as tell them apart.
+
+    >>> _apart(50.0, 300.04), _apart(1.36, 1.44)
+    (('50.0', '300.0'), ('1.36', '1.44'))
+    """
+    texts = ((f"{amount:.{digits}f}", f"{reference:.{digits}f}") for digits in range(1, 12))
+    return next((pair for pair in texts if pair[0] != pair[1]), (f"{amount:.1f}", f"{reference:.1f}"))
 
 
 def _like(horizon_h: int) -> str:
