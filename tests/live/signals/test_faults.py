@@ -142,6 +142,12 @@ FAULTS: dict[str, Fault] = {
     "reordered": backwards,
     "flapping": flapping,
 }
+#: Faults that another try does not change, and the remedy.
+REMEDIES = {
+    "401": "the token is not accepted: check the environment variable",
+    "403": "the token may not ask for this zone or this time: check its plan",
+    "404": "check the zone's name, and the base URL",
+}
 #: Faults that leave an hour at a time untouched, or nothing to complain of but age.
 SILENT = {"stale", "reordered", "null"}
 
@@ -219,6 +225,8 @@ def test_a_fault_is_not_routed_on_is_named_and_recovers(
     else:
         assert list(steps) == ["fresh", "last-good", "same-hour-yesterday"]
     assert any(name in SILENT or alarm.startswith("electricity-maps (0), DE, latest: ") for alarm in alarms)
+    if name in REMEDIES:
+        assert any(alarm.endswith(f"; {REMEDIES[name]}") for alarm in alarms)
     assert [each.step for each in live.described(LAST * HOUR_S)] == ["fresh", "fresh"]
     assert live.alarms() == ()
     asked = [request for request in fetch.requests if request.params["zone"] == "DE"]

@@ -21,7 +21,7 @@ from carbonroute.live.http import Fetcher, FetchError
 from carbonroute.live.secrets import hidden
 from carbonroute.live.signals import cache
 from carbonroute.live.signals.calendar import Calendar
-from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext, Session, utc
+from carbonroute.live.signals.provider import Call, Point, Provider, ProviderContext, Session, remedy_for, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 from carbonroute.live.signals.series import Checks, Outlook, ZoneSeries
 from carbonroute.live.signals.settings import LiveCarbon
@@ -247,7 +247,8 @@ class LiveFeed:
                 self._hosts.close(host, self._clock.monotonic_s(), http)
             problem = str(error) if isinstance(error, CarbonrouteError) else described(error)
             own_place = f"{source.provider.kind} ({call.name}): "
-            self._alarm(f"{place}: {problem.removeprefix(own_place)}", place, "answer")
+            told = [f"{place}: {problem.removeprefix(own_place)}", remedy_for(http.status if http else None)]
+            self._alarm("; ".join(filter(None, told)), place, "answer")
             return
         if refused:
             self._alarm(f"{place}: {'; '.join(refused[:3])}", place, "values")

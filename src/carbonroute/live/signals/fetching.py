@@ -17,19 +17,13 @@ from carbonroute.live.clock import Clock
 from carbonroute.live.http import FetchError
 from carbonroute.live.secrets import hidden, without_secrets
 from carbonroute.live.signals.archives import Archive, ArchivePart, Kind
-from carbonroute.live.signals.provider import ProviderContext, Session, utc
+from carbonroute.live.signals.provider import ProviderContext, Session, remedy_for, utc
 from carbonroute.live.signals.schedule import Hosts, Turn, host_of
 
 _STAMP = "%Y%m%dT%H%M"
 _TRIES = 6
 #: Tries where nobody answers at all.
 _TRIES_UNREACHABLE = 2
-#: Statuses that another try does not change, and what does.
-_REMEDIES = {
-    401: "the token is not accepted: check the environment variable",
-    403: "the token may not ask for this zone or this time: check its plan",
-    404: "check the zone's name, and --base-url",
-}
 _ZONE = re.compile(r"[^./\\*?\[\]{}\x00-\x20]{1,100}")
 Span = tuple[datetime, datetime]
 
@@ -165,7 +159,7 @@ def _archive_part(
     except NoDataError:
         return None
     except FetchError as error:
-        remedy = _REMEDIES.get(error.status or 0, "try again later: what is fetched is kept")
+        remedy = remedy_for(error.status) or "try again later: what is fetched is kept"
         raise InputError(name, [Fault(utc(asked[1]), str(error), remedy)]) from error
     except InputError as error:
         raise without_secrets(error) from None

@@ -26,6 +26,21 @@ Name = Annotated[str, Field(min_length=1)]
 Topic = Literal["latest", "forecast", "history"]
 #: The status of an answer without content.
 _NO_CONTENT = 204
+#: Statuses that another try does not change, and the remedy for each.
+_REMEDIES = {
+    401: "the token is not accepted: check the environment variable",
+    403: "the token may not ask for this zone or this time: check its plan",
+    404: "check the zone's name, and the base URL",
+}
+
+
+def remedy_for(status: int | None) -> str:
+    """Return the remedy for an answer's status that another try does not change; "" for any other.
+
+    >>> remedy_for(404), remedy_for(503)
+    ("check the zone's name, and the base URL", '')
+    """
+    return _REMEDIES.get(status or 0, "")
 
 
 def _base_url(text: str) -> str:
