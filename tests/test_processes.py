@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from carbonroute.processes import _interrupts_blocked
+from helpers import grids
 
 
 def test_a_signal_waits_until_a_process_has_started() -> None:
@@ -53,7 +54,7 @@ def answers():
         pool.shutdown(cancel_futures=True)
 
 if __name__ == "__main__":
-    for _ in range(5):
+    for _ in range({turns}):
         several = answers()
         assert len(next(several)) == 100_000_000
         several.close()
@@ -61,7 +62,7 @@ if __name__ == "__main__":
 
 
 def test_who_has_enough_answers_does_not_wait_for_half_of_one(tmp_path: Path) -> None:
-    (tmp_path / "enough.py").write_text(ENOUGH)
+    (tmp_path / "enough.py").write_text(ENOUGH.replace("{turns}", str(grids.runs(5, 2))))
     command = [sys.executable, str(tmp_path / "enough.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ from carbonroute.scenario import Inputs, resolve
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.load import checked
 from carbonroute.units import J_PER_KWH
+from helpers import grids
 from helpers.scenarios import Document, inputs_of
 
 LAW = {
@@ -251,8 +252,10 @@ def test_the_same_tokens_are_drawn_for_everyone_and_every_time() -> None:
         np.testing.assert_array_equal(one.latency_sum_ms, other.latency_sum_ms)
 
 
-@pytest.mark.parametrize("engine", ["sampled", "exact"])
-@pytest.mark.parametrize("prefill_ms", [5e-324, 1e-323, 1e-308, 1e-250, 1e-190, 1e-100])
+@pytest.mark.parametrize(
+    ("engine", "prefill_ms"),
+    grids.grid(["sampled", "exact"], [5e-324, 1e-323, 1e-308, 1e-250, 1e-190, 1e-100], one_of=2),
+)
 def test_prompts_that_take_next_to_no_time_are_as_those_that_take_none(
     engine: str, prefill_ms: float
 ) -> None:

@@ -202,19 +202,17 @@ def test_each_origin_follows_the_day_in_its_local_time(diurnal: dict[str, Any], 
     check_local_hours(poisson(2000, diurnal=diurnal), diurnal, wanted, wanted)
 
 
-@pytest.mark.parametrize("diurnal", [SINE, HOURLY], ids=["sine", "hourly"])
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"utc_offset_hours": -LONG.utc_offset_hours},
-        {"utc_offset_hours": LONG.utc_offset_hours + 1},
-        {"utc_offset_hours": LONG.utc_offset_hours - 0.25},
-        {"start": START + timedelta(hours=1)},
-    ],
-    ids=["sign", "an hour early", "a quarter late", "start"],
-)
-def test_wrong_local_time_is_rejected(diurnal: dict[str, Any], fault: dict[str, Any]) -> None:
-    wrong = demand(hours=24 * 40, **fault)
+WRONG_TIMES: dict[str, dict[str, Any]] = {
+    "sign": {"utc_offset_hours": -LONG.utc_offset_hours},
+    "an hour early": {"utc_offset_hours": LONG.utc_offset_hours + 1},
+    "a quarter late": {"utc_offset_hours": LONG.utc_offset_hours - 0.25},
+    "start": {"start": START + timedelta(hours=1)},
+}
+
+
+@pytest.mark.parametrize(("diurnal", "fault"), grid([SINE, HOURLY], WRONG_TIMES, one_of=2))
+def test_wrong_local_time_is_rejected(diurnal: dict[str, Any], fault: str) -> None:
+    wrong = demand(hours=24 * 40, **WRONG_TIMES[fault])
     with pytest.raises(AssertionError):
         check_local_hours(poisson(2000, diurnal=diurnal), diurnal, wrong, LONG)
 
