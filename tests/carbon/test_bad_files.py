@@ -495,7 +495,7 @@ def test_a_bad_parquet_file_is_refused(name: str, tmp_path: Path) -> None:
 
 def test_a_parquet_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     data = io.BytesIO()
-    pl.DataFrame({"time": pl.repeat("x", 40_000_000, eager=True)}).with_columns(
+    pl.DataFrame({"time": pl.repeat(0, 40_000_000, dtype=pl.Int8, eager=True)}).with_columns(
         A=pl.lit(1, pl.Int8), B=pl.lit(2, pl.Int8)
     ).write_parquet(data)
     assert len(data.getvalue()) < 1_000_000

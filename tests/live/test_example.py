@@ -19,7 +19,7 @@ import pytest
 from carbonroute.cli import main
 from carbonroute.control.chain import records
 from carbonroute.control.decisions import DecisionRecord
-from helpers import needs
+from helpers import grids, needs
 from helpers.example import copied, settled, stack
 
 pytestmark = [needs.program("haproxy"), needs.program("prometheus"), pytest.mark.waits]
@@ -66,7 +66,7 @@ def test_a_shadow_then_live_on_the_example(
         in_force = every[-1].live
         assert in_force is not None
         before = counts(child, folder, port)
-        time.sleep(10)
+        time.sleep(grids.runs(10, 4))
         after = counts(child, folder, port)
     shares = np.array(in_force.in_force, dtype=float)[0, 0].tolist()
     total = sum(after.values()) - sum(before.values())
