@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from carbonroute.scenario import load, resolve
 from helpers import small
 
@@ -37,6 +39,18 @@ def test_the_share_is_that_of_the_law(tmp_path: Path) -> None:
     """With 130 ms, users of West, 5 ms away, leave 125 ms for 120 ± 25 ms: Φ(-0.2) of them wait longer."""
     (note,) = notes(tmp_path, (LONG, "slo_ms = 130"))
     assert note.startswith("At least 42.1 % of Long answers is late under every policy")
+
+
+@pytest.mark.parametrize(("std_ms", "words"), [(4, "At least 0.00003 % of Short answers"), (2, "")])
+def test_a_share_above_a_limit_of_nothing_is_told_where_it_counts(
+    std_ms: int, words: str, tmp_path: Path
+) -> None:
+    """Of 20 ± 4 ms, Φ(-5) take longer than 40 ms, which 45 ms leave 5 ms away; of 20 ± 2 ms, Φ(-10)."""
+    none_late = ("[horizon]", "[limits]\nviolations = 0\n[horizon]")
+    law = ("mean = 20, std = 4", f"mean = 20, std = {std_ms}")
+    said = notes(tmp_path, none_late, law, (SHORT, "slo_ms = 45"), (LONG, "slo_ms = 3000"))
+    assert "".join(said).startswith(words)
+    assert bool(said) == bool(words)
 
 
 def test_one_region_leaves_nothing_to_route(tmp_path: Path) -> None:

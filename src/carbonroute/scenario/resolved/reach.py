@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from carbonroute.workloads import ServiceLaw
 
 #: Room for this many mean service times is enough: the law is not asked, and its functions not imported.
 AMPLE = 2
+#: A share that is no more over the limit is not told: of a normal law, some requests are always late.
+NEGLIGIBLE = 1e-9
 
 
 def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -> Iterator[str]:
@@ -38,9 +41,11 @@ def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -
         if logged or not room_ms <= AMPLE * mean_ms[index]:  # NaN: a log tells
             continue
         late = float(law.beyond(np.array(room_ms))) if room_ms > 0 else 1.0
-        if late > scenario.limits.violations:
+        if late > scenario.limits.violations + NEGLIGIBLE:
+            digits = max(1, -math.floor(math.log10(pct(late))))  # never "at least 0.0 %"
+            share = f"{pct(late):.{digits}f} %"
             yield (
-                f"At least {pct(late):.1f} % of {workload.name} is late under every policy: its limit, "
+                f"At least {share} of {workload.name} is late under every policy: its limit, "
                 f"{workload.slo_ms:g} ms, is too short for its service time and the round trip to the "
                 "nearest region"
             )
