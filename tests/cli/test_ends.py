@@ -118,6 +118,19 @@ def test_a_signal_while_files_are_written_leaves_no_part_of_one(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_come_with_the_first_one_do_not_disturb_the_end(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """Such as those of several workers: while files are put away, and when the process ends."""
+    top = f"import atexit\natexit.register(lambda: os.kill(os.getpid(), {number}))\n"
+    kill = f"os.kill(os.getpid(), {number})"
+    body = f"try:\n    {kill}\nfinally:\n    {kill}"
+    done = start(*simulate(own_policy(tmp_path, body, top=top)))
+    said = "interrupted\n" if number == signal.SIGINT else "terminated\n"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", said)
+
+
 def test_what_ignores_a_signal_goes_on_doing_so(tmp_path: Path) -> None:
     scenario = own_policy(tmp_path, "os.kill(os.getpid(), signal.SIGHUP)")
     done = start(*simulate(scenario), first=lambda: ignore(signal.SIGHUP))

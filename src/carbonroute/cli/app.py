@@ -105,7 +105,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             stated = [name for name, value in bound.arguments.items() if value is not None]
             if "console" in bound.arguments:  # help and version are printed by one
                 bound.arguments["console"] = help_console()
-            with ended_by_signals():
+            with ended_by_signals(alone=arguments is None):
                 code = command(*bound.args, **bound.kwargs)
                 sys.stdout.flush()
         except CycloptsError as error:

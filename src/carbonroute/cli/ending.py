@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
+
+from carbonroute.errors import Ended
 
 TYPE_CHECKING = False  # `typing` is not needed to begin with
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A command that a signal ended has this and the signal's number, as shells have it: 143 after SIGTERM.
 BY_SIGNAL = 128
+#: Signals within that time of the first one came with it, s.
+_TOGETHER_S = 1.0
 
 _DEFAULTS: Mapping[signal.Signals, Any] = {
     signal.SIGINT: signal.default_int_handler,
@@ -38,16 +43,32 @@ def end_at_once_by_signals() -> None:
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Handle SIGTERM and SIGHUP like Ctrl-C, by an exception: workers end, temporary files are removed."""
+def ended_by_signals(*, alone: bool) -> Iterator[None]:
+    """Let the first signal end the command by an exception: workers end, and temporary files are removed.
+
+    Others that come with it change nothing; who insists ends the process at once.
+
+    `alone`: whether the process ends with the command, which signals do not disturb then.
+    """
+    first_s: float | None = None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal first_s
+        now_s = time.monotonic()
+        if first_s is None:
+            first_s = now_s
+            raise Ended(signal.Signals(number))
+        if now_s - first_s > _TOGETHER_S:
+            _end(number, frame)
+
     numbers = _handled()
     try:
         for number in numbers:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else _raise)
+            signal.signal(number, end)
         yield
     finally:
         for number in numbers:
-            signal.signal(number, _DEFAULTS[number])
+            signal.signal(number, signal.SIG_IGN if alone and first_s is not None else _DEFAULTS[number])
 
 
 def _handled() -> list[signal.Signals]:
@@ -62,9 +83,3 @@ def _end(number: int, _frame: FrameType | None) -> None:
         os.write(2, f"{in_words(number)}\n".encode())
     finally:
         os._exit(BY_SIGNAL + number)
-
-
-def _raise(number: int, _frame: FrameType | None) -> None:
-    from carbonroute.errors import Ended
-
-    raise Ended(signal.Signals(number))
