@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Generator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the tests with the mark `full` that were not asked for; those with the mark `waits` come first."""
-    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+    """Skip the tests with the mark `full` that were not asked for, and spread those with the mark `waits`."""
+    items[:] = spread(items)
     part, parts = map(int, (config.getoption("full_part") or "-1/1").split("/"))
     if not config.getoption("full"):
         full = [(item, mark) for item in items if (mark := item.get_closest_marker("full"))]
@@ -62,6 +63,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item, _ in full:
             if item not in chosen:
                 item.add_marker(needs.full)
+
+
+def spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests in an order in which files with the mark `waits` do not wait at the same time.
+
+    The first of them begins, and each other follows as many of the tests that work.
+    """
+    waiting: dict[Path, list[pytest.Item]] = {}
+    working = []
+    for item in items:
+        (waiting.setdefault(item.path, []) if item.get_closest_marker("waits") else working).append(item)
+    ends = [len(working) * number // max(len(waiting), 1) for number in range(len(waiting) + 1)]
+    parts = (working[start:end] for start, end in pairwise(ends))
+    return [
+        item for tests in zip(waiting.values(), parts, strict=True) for part in tests for item in part
+    ] or items
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
