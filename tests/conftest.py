@@ -71,7 +71,7 @@ def spread(items: list[pytest.Item]) -> list[pytest.Item]:
     The first of them begins, and each other follows as many of the tests that work.
     """
     waiting: dict[Path, list[pytest.Item]] = {}
-    working = []
+    working: list[pytest.Item] = []
     for item in items:
         (waiting.setdefault(item.path, []) if item.get_closest_marker("waits") else working).append(item)
     ends = [len(working) * number // max(len(waiting), 1) for number in range(len(waiting) + 1)]
