@@ -74,11 +74,11 @@ def spread(items: list[pytest.Item]) -> list[pytest.Item]:
     working: list[pytest.Item] = []
     for item in items:
         (waiting.setdefault(item.path, []) if item.get_closest_marker("waits") else working).append(item)
-    ends = [len(working) * number // max(len(waiting), 1) for number in range(len(waiting) + 1)]
+    if not waiting:
+        return items
+    ends = [len(working) * number // len(waiting) for number in range(len(waiting) + 1)]
     parts = (working[start:end] for start, end in pairwise(ends))
-    return [
-        item for tests in zip(waiting.values(), parts, strict=True) for part in tests for item in part
-    ] or items
+    return [item for tests in zip(waiting.values(), parts, strict=True) for part in tests for item in part]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -47,8 +47,7 @@ def test_the_fault_can_be_planted(mutant: Mutant) -> None:
     [file] = mutant.files
     assert not mutant.fault.unknown_names(mutants.modules()[file])
     planted = mutant.fault.planted(mutants.texts()[file])
-    ast.parse(planted)
-    assert planted != unparsed(file)
+    assert ast.unparse(ast.parse(planted)) != unparsed(file)
     assert mutant.killers
     assert not any("golden" in killer for killer in mutant.killers)
 
