@@ -16,7 +16,8 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from carbonroute.cli import main
-from carbonroute.errors import PolicyError
+from carbonroute.cli.ending import ended_by_signals
+from carbonroute.errors import Ended, PolicyError
 from carbonroute.policies.checks import check_policy
 from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.store import read_manifest
@@ -129,6 +130,15 @@ def test_signals_that_come_with_the_first_one_do_not_disturb_the_end(
     done = start(*simulate(own_policy(tmp_path, body, top=top)))
     said = "interrupted\n" if number == signal.SIGINT else "terminated\n"
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", said)
+
+
+def test_a_command_of_many_in_a_process_never_ends_it() -> None:
+    """As in a notebook: every signal raises, and the handlers of before come back."""
+    with ended_by_signals(alone=False):
+        for _ in range(2):
+            with pytest.raises(Ended):
+                signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_what_ignores_a_signal_goes_on_doing_so(tmp_path: Path) -> None:

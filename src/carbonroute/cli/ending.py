@@ -46,16 +46,15 @@ def end_at_once_by_signals() -> None:
 def ended_by_signals(*, alone: bool) -> Iterator[None]:
     """Let the first signal end the command by an exception: workers end, and temporary files are removed.
 
-    Others that come with it change nothing; who insists ends the process at once.
-
-    `alone`: whether the process ends with the command, which signals do not disturb then.
+    `alone`: whether the process ends with the command: signals that come with the first one change nothing
+    then, and who insists ends the process at once. Elsewhere, each raises.
     """
     first_s: float | None = None
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal first_s
         now_s = time.monotonic()
-        if first_s is None:
+        if first_s is None or not alone:
             first_s = now_s
             raise Ended(signal.Signals(number))
         if now_s - first_s > _TOGETHER_S:
