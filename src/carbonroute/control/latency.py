@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from carbonroute.arrays import Array, Index, Mask
-from carbonroute.control.sums import Table, TailArguments, beyond
+from carbonroute.control.sums import Table, TailArguments, beyond, tabulates
 from carbonroute.network import Jitter
-from carbonroute.workloads import By, ServiceLaw, Tokens
+from carbonroute.workloads import By, Law, ServiceLaw, Tokens
 from carbonroute.workloads.integrals import over_scores
 
 #: Infinite times are as far as that: differences between them stay numbers.
@@ -167,30 +167,46 @@ class Latency:
     def violation_share(self) -> Array:
         """P(rtt + service + jitter > slo), shape (O, W, R); NaN where prompts have no law: `late_share`."""
         if self._unloaded is None:
-            self._unloaded = self.violation_share_after(0.0)
+            left_ms = self.slo_ms[:, np.newaxis] - self.rtt_ms[:, np.newaxis]
+            self._unloaded = np.full(left_ms.shape, np.nan)
+            for w in self._with_law():
+                self._unloaded[:, w] = self._late(w, left_ms[:, w])
         return self._unloaded
 
     def violation_share_after(self, more_ms: ArrayLike) -> Array:
         """Return P(rtt + service + jitter + more > slo), shape (…, O, W, R); NaN where prompts have no law.
 
+        Where no time is added, these are the values of `violation_share`.
+
         `more_ms`: further time of a request, such as its wait, ms, shape (…, W, R).
         """
-        origins, regions = self.rtt_ms.shape
-        leading = np.shape(more_ms)[:-2]
-        more_ms = np.broadcast_to(more_ms, (*leading, len(self.laws), regions))
-        shares = np.full((*leading, origins, len(self.laws), regions), np.nan)
-        pair = np.arange(self.rtt_ms.size).reshape(origins, regions) if self.jitter.by_pair else 0
+        workloads, regions = len(self.laws), self.rtt_ms.shape[1]
+        more_ms = np.broadcast_to(more_ms, (*np.shape(more_ms)[:-2], workloads, regions))
+        more_ms = np.expand_dims(more_ms, -3)
+        left_ms = self.slo_ms[:, np.newaxis] - self.rtt_ms[:, np.newaxis] - more_ms
+        shares = np.full(left_ms.shape, np.nan)
+        for w in self._with_law():
+            shares[..., w, :] = self._late(w, left_ms[..., w, :], often=True)
+        return np.where(more_ms == 0, self.violation_share, shares)
+
+    def _with_law(self) -> Iterator[int]:
+        """Yield the workloads of whose service times there is a law before they come."""
         for w, law in enumerate(self.laws):
-            if isinstance(law, Tokens) and law.prompt_tokens is None:
-                continue
-            left_ms = self.slo_ms[w] - self.rtt_ms - more_ms[..., np.newaxis, w, :]
-            asked = np.empty(left_ms.shape, dtype=complex)  # a pair and a time: numbers that can be sorted
-            asked.real, asked.imag = pair, left_ms
-            each, which = np.unique(asked, return_inverse=True)  # asked again, it would be the same
-            of_pair = each.real.astype(np.intp)
-            late = self.beyond(each.imag, w, of_pair // regions, of_pair % regions)
-            shares[..., w, :] = late[which.reshape(left_ms.shape)]
-        return shares
+            if not (isinstance(law, Tokens) and law.prompt_tokens is None):
+                yield w
+
+    def _late(self, workload: int, left_ms: Array, *, often: bool = False) -> Array:
+        """Return P(service + jitter > left) of a workload, shape (…, O, R); of many times from a table."""
+        law, pairs = self.laws[workload], self.rtt_ms.shape
+        if often and tabulates(law, self.jitter):
+            return self._table(workload, 0, law)(left_ms)
+        asked = np.empty(left_ms.shape, dtype=complex)  # a pair and a time: numbers that can be sorted
+        asked.real = np.arange(self.rtt_ms.size).reshape(pairs) if self.jitter.by_pair else 0
+        asked.imag = left_ms
+        each, which = np.unique(asked, return_inverse=True)  # asked again, it would be the same
+        origin, region = np.divmod(each.real.astype(np.intp), pairs[1])
+        late: Array = self.beyond(each.imag, workload, origin, region)[which.reshape(left_ms.shape)]
+        return late
 
     def late_share(
         self, workload: ArrayLike, origin: ArrayLike, region: ArrayLike, prompt_tokens: ArrayLike
@@ -226,11 +242,14 @@ class Latency:
         pair = origin * self.rtt_ms.shape[1] + region if self.jitter.by_pair else np.zeros_like(origin)
         order = np.argsort(pair, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(pair[order])) + 1):
-            key = workload, int(pair[rows[0]])
-            if key not in self._tables:
-                answer_ms = _tokens(self.laws[workload]).answer_ms
-                self._tables[key] = Table(answer_ms, self.jitter, int(origin[rows[0]]), int(region[rows[0]]))
-            yield self._tables[key], rows
+            answer_ms = _tokens(self.laws[workload]).answer_ms
+            yield self._table(workload, int(pair[rows[0]]), answer_ms), rows
+
+    def _table(self, workload: int, pair: int, law: Law) -> Table:
+        """Return P(S + J > t) of a workload's time S of one law and a pair's jitter; made once."""
+        if (workload, pair) not in self._tables:
+            self._tables[workload, pair] = Table(law, self.jitter, *divmod(pair, self.rtt_ms.shape[1]))
+        return self._tables[workload, pair]
 
 
 def _tokens(law: ServiceLaw) -> Tokens:

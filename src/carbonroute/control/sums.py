@@ -8,7 +8,7 @@ import numpy as np
 
 from carbonroute.arrays import Array, Index
 from carbonroute.network import HalfNormal, Jitter
-from carbonroute.workloads import Law, Normal
+from carbonroute.workloads import Gamma, Law, Lognormal, Normal
 from carbonroute.workloads.integrals import FARTHEST, over_scores
 from carbonroute.workloads.piecewise import Piecewise
 
@@ -53,6 +53,12 @@ def beyond(law: Law, jitter: Jitter, rows: TailArguments) -> Array:
     if isinstance(law, Normal) and isinstance(jitter, HalfNormal):
         return _of_normals(law, jitter.std_ms, rows)
     return _integrated(law, jitter, rows)
+
+
+def tabulates(law: Law, jitter: Jitter) -> bool:
+    """Whether a `Table` spares many integrals: of a law in one formula, and one jitter for all pairs."""
+    integrated = isinstance(law, Lognormal | Gamma) and law.varies and not jitter.none
+    return integrated and not jitter.by_pair
 
 
 def _of_normals(law: Normal, jitter_std_ms: float, rows: TailArguments) -> Array:

@@ -162,17 +162,18 @@ class PoolSystem(ABC):
         column: Integers = self._pools[name].copy()
         return column
 
-    def _enter(self, reach_s: ArrayLike) -> tuple[Array, int]:
-        """Make rows for requests that reach their pools at some times; return the times and the first row.
-
-        Raises ValueError if a request should have reached its pool before now.
-        """
+    def _reaching(self, reach_s: ArrayLike) -> Array:
+        """Return the times at which requests reach their pools, s, shape (n,); refuse those before now."""
         reach_s = np.asarray(reach_s, dtype=np.float64)
         if not (reach_s >= self.now_s).all():
             raise ValueError(f"a request cannot reach its pool before now, {self.now_s} s")
-        self._make_rows(len(reach_s))
-        self._next += len(reach_s)
-        return reach_s, self._next - len(reach_s)
+        return reach_s
+
+    def _enter(self, count: int) -> slice:
+        """Make rows for more requests, and return which they are."""
+        self._make_rows(count)
+        self._next += count
+        return slice(self._next - count, self._next)
 
     def _sort(self) -> None:
         """Sort newly sent requests in among those that travel; ties in the order of sending."""

@@ -157,7 +157,10 @@ class Ledger:
 
     def _hour_served(self, came: Index, time_s: Array, wait_ms: Array) -> Index:
         """Return the hour in which each request is served, travel left out: whose carbon counts."""
-        later = (time_s - came * S_PER_HOUR + wait_ms / MS_PER["s"]) // S_PER_HOUR
-        passed = np.where(wait_ms > 0, later, 0.0).astype(np.intp)  # NaN where rejected
-        hour: Index = np.minimum(came + passed, self._last_hour)
-        return hour
+        start_s = time_s - came * S_PER_HOUR + wait_ms / MS_PER["s"]
+        later = np.flatnonzero((start_s >= S_PER_HOUR) & (wait_ms > 0))  # none that was rejected: NaN
+        if not later.size:
+            return came
+        hour = came.copy()
+        hour[later] += (start_s[later] // S_PER_HOUR).astype(np.intp)
+        return np.minimum(hour, self._last_hour)

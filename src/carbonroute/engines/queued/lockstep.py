@@ -10,7 +10,7 @@ import numpy as np
 
 from carbonroute.arrays import Array, Index
 from carbonroute.control.capacity import UNLIMITED
-from carbonroute.control.draw import drawn, limits_of
+from carbonroute.control.draw import limits_of
 from carbonroute.control.estimator import Reading, beside
 from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.control.site import Site
@@ -20,6 +20,7 @@ from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.routers import control_loop
 from carbonroute.engines.queued.schedule import Schedule
+from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, send
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
@@ -131,16 +132,18 @@ class Lockstep:
         self._coming: Coming | None = None
         capacity, pools = self._site.capacity, len(self._site.capacity.region)
         self._first_pool = np.arange(self._count) * pools
-        self._reach_s = self._site.rtt_ms / 2 / MS_PER["s"]
-        self._busy_ms = capacity.busy_ms(dispatcher.estimates_ms(), np.arange(workloads))
+        busy_ms = capacity.busy_ms(dispatcher.estimates_ms(), np.arange(workloads))
+        reach_s = self._site.rtt_ms / 2 / MS_PER["s"]
+        by_batch = capacity.max_batch > 0
+        self._routes = Routes(reach_s, capacity.pool.copy(), capacity.speed.copy(), by_batch, busy_ms.copy())
         self._servers = np.array([site.capacity.servers for site in sites])
         self._sent_s = np.zeros(self._count * pools)
         self._came = np.zeros(self._site.shape[0] * workloads)
         # Of the last decision: main regions, shape (O·W, S), and where these do not get all requests, the
         # limits of the dice, (O·W, S, R − 1).
         self._main: Regions | None = None
-        self._limits: Array | None = None
-        self._dice: tuple[int, Array] | None = None
+        self._limits = np.empty((0, 0, 0))
+        self._dice = -1, np.empty(0)
         self._flips = np.zeros(self._count)
         self._worth_g_per_h: Array | None = None
         self._taken: list[Taken] = []
@@ -234,42 +237,35 @@ class Lockstep:
         -------
         The work sent to each pool up to each of n steps, or without steps up to now, s, shape (n or 1, S·P).
         """
-        span, capacity, pools = slice(coming.start, end), self._site.capacity, len(self._sent_s)
+        span, rows = slice(coming.start, end), max(1, len(steps_s))
         if coming.start == end:
-            return self._sent_s + np.zeros((max(1, len(steps_s)), 1))
+            return self._sent_s + np.zeros((rows, 1))
+        if self._main is None:
+            raise RuntimeError("nothing has been decided before these requests")
         cell, time_s = coming.cell[span], coming.time_s[span]
-        to = coming.region[span] = self._routed(coming, span)
-        origin, workload = (each[:, np.newaxis] for each in np.divmod(cell, self._site.shape[1]))
-        own = capacity.pool[workload, to]
-        pool, service_ms = (own + self._first_pool).ravel(), coming.service_ms[span, np.newaxis]
-        reach_s = time_s[:, np.newaxis] + self._reach_s[origin, to]
-        self._system.send(reach_s.ravel(), pool, np.repeat(service_ms, self._count))
-        work_ms = service_ms / capacity.speed[own]
-        if capacity.max_batch.any():
-            work_ms = np.where(capacity.max_batch[own] > 0, self._busy_ms[workload, to], work_ms)
         step = np.searchsorted(steps_s, time_s, side="right")
-        place = pool if len(steps_s) <= 1 else np.repeat(step, self._count) * pools + pool
-        rows = max(1, len(steps_s))
-        work_s = np.bincount(place, work_ms.ravel() / MS_PER["s"], rows * pools).reshape(rows, pools)
+        dice = self._dice_of(coming.block)[span] if self._limits.size else np.empty(0)
+        work_s = np.zeros((rows, len(self._sent_s)))
+        send(
+            self._system.enter(self._count * len(cell)),
+            coming.region[span],
+            work_s,
+            Leaving(cell, time_s, coming.service_ms[span], step),
+            Destinations(self._main, self._limits, dice),
+            self._routes,
+        )
         self._came += np.bincount(cell, minlength=len(self._came))
         coming.start = end
         sent_s: Array = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)[1:]
         return sent_s
 
-    def _routed(self, coming: Coming, span: slice) -> Regions:
-        """Return where some requests go in each system by the last decision, shape (n, S)."""
-        cell, block = coming.cell[span], coming.block
-        if self._main is None:
-            raise RuntimeError("nothing has been decided before these requests")
-        if self._limits is None:
-            whole: Regions = self._main[cell]
-            return whole
-        if self._dice is None or self._dice[0] != block.index:
+    def _dice_of(self, block: Block) -> Array:
+        """Return a block's dice in the order of coming, shape (n,); drawn once."""
+        if self._dice[0] != block.index:
             dice = np.empty(len(block))
             dice[block.order] = block.dice()
             self._dice = block.index, dice
-        limits = self._limits[cell].reshape(len(cell) * self._count, -1)
-        return drawn(limits, np.repeat(self._dice[1][span], self._count)).reshape(-1, self._count)
+        return self._dice[1]
 
     def _decide(self, now_s: float, pools: Records) -> None:
         """Decide at a tick, by the readings of all pools then, shape (S·P,)."""
@@ -279,12 +275,13 @@ class Lockstep:
             raise RuntimeError("a policy that is asked about single requests decides nothing for whole cells")
         self._loop.keep(decisions)
         weights, self._worth_g_per_h = plan.weights, plan.server_worth_g_per_h
-        main = weights.argmax(axis=-1).reshape(self._count, -1).T
+        main = np.ascontiguousarray(weights.argmax(axis=-1).reshape(self._count, -1).T)
         if self._main is not None and now_s >= self._control.warmup_hours * S_PER_HOUR:
             self._flips += (main != self._main).sum(axis=0)
-        self._main, self._limits = main, None
+        self._main, self._limits = main, np.empty((0, 0, 0))
         if not (weights.max(axis=-1) == 1).all():
-            self._limits = np.moveaxis(limits_of(weights).reshape(self._count, len(main), -1), 0, 1)
+            limits = limits_of(weights).reshape(self._count, len(main), -1)
+            self._limits = np.ascontiguousarray(np.moveaxis(limits, 0, 1))
 
     def _reading(self, now_s: float, pools: Records) -> Reading:
         """Return the measurements of each system at a tick, since the tick before."""

@@ -106,11 +106,12 @@ class ReplicaSystem(PoolSystem):
         prompt_tokens, answer_tokens
             Shape (n,), or one for all; rounded to whole numbers, at least 1.
         """
-        reach_s, start = self._enter(reach_s)
+        reach_s = self._reaching(reach_s)
         columns = [
             np.ascontiguousarray(np.broadcast_to(column, reach_s.shape), dtype=np.float64)
             for column in (reach_s, pool, prompt_tokens, answer_tokens)
         ]
+        start = self._enter(len(reach_s)).start
         steps.enter(self._requests, start, *columns)
 
     def through(self, times_s: Array) -> Records:

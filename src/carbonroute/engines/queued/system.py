@@ -89,9 +89,14 @@ class QueueingSystem(PoolSystem):
         service_ms
             At speed 1, shape (n,), or one for all; of no account where a pool serves in batches.
         """
-        reach_s, start = self._enter(reach_s)
-        sent = self._requests[start : self._next]
+        reach_s = self._reaching(reach_s)
+        sent = self.enter(len(reach_s))
         sent["reach_s"], sent["pool"], sent["service_ms"], sent["wait_ms"] = reach_s, pool, service_ms, -1
+
+    def enter(self, count: int) -> events.Records:
+        """Make rows for requests that go on their way, and return them to be filled as `send` does."""
+        rows = self._enter(count)
+        return self._requests[rows]
 
     def through(self, times_s: Array) -> events.Records:
         """Let happen all that happens up to and including each of some times in turn.
