@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from carbonroute.arrays import Array, Mask
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Cells with fewer requests than this part of the mean are answered by themselves: they load nothing.
 _NEXT_TO_NOTHING = 1e-7
+
+#: Ticks × cells × regions that are written down together.
+_TOGETHER = 2**16
 
 #: What a limit may be passed by, as a part of it: rounding.
 _ROUNDING = 1e-9
@@ -117,49 +121,64 @@ class RoutingProblem:
             servers=known(view.servers, "what regions can carry"),
         )
 
-    def ticks(self) -> Iterator[Tick]:
-        """Return each hour by itself."""
-        workloads, regions = self.cost.shape[2:]
-        for hour, requests_per_s in enumerate(self.requests_per_s):
-            per_s = requests_per_s.ravel()
-            some = per_s > _NEXT_TO_NOTHING * per_s.mean() if per_s.any() else np.zeros(per_s.shape, bool)
-            cells = np.flatnonzero(some)
+    def ticks(self, at_once: int | None = None) -> Iterator[Ticks]:
+        """Yield the hours: together those that have the same cells, ways and pools, at most so many."""
+        per_s, pool = (values.reshape(len(values), -1) for values in (self.requests_per_s, self.pool))
+        some = per_s > _NEXT_TO_NOTHING * per_s.mean(axis=1, keepdims=True)
+        same: dict[tuple[bytes, ...], list[int]] = {}
+        for hour, form in enumerate(zip(some, self.allowed, pool, strict=True)):
+            same.setdefault(tuple(values.tobytes() for values in form), []).append(hour)
+        together = at_once or max(1, _TOGETHER // self.cost[0].size)
+        for alike in same.values():
+            cells = np.flatnonzero(some[alike[0]])
+            for start in range(0, len(alike), together):
+                yield self._of(np.array(alike[start : start + together]), cells)
 
-            def of_cells(values: Any, cells: Regions = cells, hour: int = hour) -> Any:
-                return values[hour].reshape(-1, regions)[cells]
+    def _of(self, hours: Regions, cells: Regions) -> Ticks:
+        """Return some hours with requests from these cells alone."""
 
-            pool = self.pool[hour].ravel()
-            servers = np.full(pool.max() + 1, np.inf)
-            servers[pool[::-1]] = self.servers[hour].ravel()[::-1]  # the first cell that a pool serves says
-            yield Tick(
-                cells=cells,
-                workload=cells % workloads,
-                requests_per_s=per_s[cells],
-                cost=of_cells(self.cost),
-                late=of_cells(self.late),
-                busy_s=of_cells(self.busy_s),
-                allowed=of_cells(self.allowed),
-                pool=of_cells(self.pool),
-                servers=servers,
-            )
+        def of_cells(values: NDArray[Any]) -> NDArray[Any]:
+            return values.reshape(len(values), -1, *values.shape[3:])[np.ix_(hours, cells)]
+
+        # The first cell that a pool serves says how many servers it has.
+        pool, place = np.unique(self.pool[hours[0]], return_index=True)
+        servers = np.full((len(hours), pool[-1] + 1), np.inf)
+        servers[:, pool] = self.servers.reshape(len(self.servers), -1)[np.ix_(hours, place)]
+        return Ticks(
+            hour=hours,
+            cells=cells,
+            workload=cells % self.cost.shape[2],
+            requests_per_s=of_cells(self.requests_per_s),
+            cost=of_cells(self.cost),
+            late=of_cells(self.late),
+            busy_s=of_cells(self.busy_s),
+            allowed=of_cells(self.allowed)[0],
+            pool=of_cells(self.pool)[0],
+            servers=servers,
+        )
 
 
 @dataclass(frozen=True)
-class Tick:
-    """One hour, or one tick of a router: C cells that have requests, R regions, P pools.
+class Ticks:
+    """Hours, or ticks of a router, with requests from the same cells: G ticks, C cells, R regions, P pools.
 
     Attributes
     ----------
-    cells
-        Their numbers among the hour's O × W, shape (C,).
-    workload, requests_per_s
-        Shape (C,).
-    cost, late, busy_s, allowed, pool
-        As in `RoutingProblem`, shape (C, R).
+    hour
+        Their numbers, shape (G,).
+    cells, workload
+        The cells' numbers among an hour's O × W, and their workloads, shape (C,).
+    requests_per_s
+        Shape (G, C).
+    cost, late, busy_s
+        As in `RoutingProblem`, shape (G, C, R).
+    allowed, pool
+        As there, shape (C, R).
     servers
-        Of each pool, shape (P,).
+        Of each pool, shape (G, P).
     """
 
+    hour: Regions
     cells: Regions
     workload: Regions
     requests_per_s: Array
@@ -170,36 +189,41 @@ class Tick:
     pool: Regions
     servers: Array
 
+    def __getitem__(self, which: Mask | slice) -> Ticks:
+        shared = {"cells", "workload", "allowed", "pool"}
+        parts = {name: values if name in shared else values[which] for name, values in vars(self).items()}
+        return Ticks(**parts)
+
     def load(self, weights: Array) -> Array:
-        """Return the servers in use on average in each pool, shape (P,), by weights of shape (C, R)."""
-        in_use = self.requests_per_s[:, np.newaxis] * weights * self.busy_s
-        return np.bincount(self.pool.ravel(), in_use.ravel(), len(self.servers)).astype(float)
+        """Return the servers in use on average in each pool, shape (G, P), by weights of shape (G, C, R)."""
+        in_use = self.requests_per_s[..., np.newaxis] * weights * self.busy_s
+        return _sums(self.pool, in_use, self.servers.shape[1])
 
-    def kept(self, weights: Array, limits: RoutingLimits) -> bool:
-        """Whether weights of shape (C, R) keep capacity and each region's share."""
-        share = self.requests_per_s @ weights / self.requests_per_s.sum()
-        return bool(
-            (self.load(weights) <= limits.max_utilisation * self.servers * (1 + _ROUNDING)).all()
-            and (share <= limits.max_region_share * (1 + _ROUNDING)).all()
-        )
+    def kept(self, weights: Array, limits: RoutingLimits) -> Mask:
+        """Whether weights of shape (G, C, R) keep capacity and each region's share, shape (G,)."""
+        routed = (self.requests_per_s[..., np.newaxis] * weights).sum(axis=1)
+        share = routed / self.requests_per_s.sum(axis=1, keepdims=True)
+        within = self.load(weights) <= limits.max_utilisation * self.servers * (1 + _ROUNDING)
+        kept: Mask = within.all(axis=1) & (share <= limits.max_region_share * (1 + _ROUNDING)).all(axis=1)
+        return kept
 
-    def hopeless(self, limits: RoutingLimits) -> bool:
-        """Whether a workload would be late too often even if every region could take all of it."""
-        safest = np.where(self.allowed, self.late, np.inf).min(axis=1)
-        at_least = np.bincount(self.workload, self.requests_per_s * safest)
-        return bool(
-            (at_least > limits.violation_budget * np.bincount(self.workload, self.requests_per_s)).any()
-        )
+    def hopeless(self, limits: RoutingLimits) -> Mask:
+        """Whether a workload would be late too often even if each region could take it all, shape (G,)."""
+        safest = np.where(self.allowed, self.late, np.inf).min(axis=2)
+        workloads = int(self.workload.max()) + 1
+        at_least = _sums(self.workload, self.requests_per_s * safest, workloads)
+        most = limits.violation_budget * _sums(self.workload, self.requests_per_s, workloads)
+        return np.asarray((at_least > most).any(axis=1))
 
 
 class Solution(NamedTuple):
-    """Weights of shape (C, R), and the saving by one more server in each pool, in costs per s, shape (P,).
+    """The flows of a program, shape (K,), and the price of a server in use of each capacity, in costs per s.
 
     Last comes whether the simplex method could not tell, as of `Simplex`.
     """
 
-    weights: Array
-    worth_per_s: Array
+    flows: Array
+    price_per_s: Array
     by_interior_point: bool
 
 
@@ -216,16 +240,31 @@ def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
     if limits.max_region_share == 1 and not np.isfinite(demand.servers).any():
         return weights, worth_per_s
     highs = None
-    for hour, tick in enumerate(demand.ticks()):
-        cells = weights[hour].reshape(-1, weights.shape[-1])
-        if len(tick.cells) and not tick.kept(cells[tick.cells], limits):
+    cells = weights.reshape(len(weights), -1, weights.shape[-1])
+    for alike in demand.ticks():
+        if not len(alike.cells):
+            continue
+        ticks = alike[~alike.kept(cells[np.ix_(alike.hour, alike.cells)], limits)]
+        for tick, program in Program.each(ticks, limits):
+            hour = ticks.hour[tick]
             highs = highs or solver()
-            answer = solve(tick, limits, highs)
+            answer = solve(program, highs)
             if answer.by_interior_point:
                 highs = None
-            cells[tick.cells] = answer.weights
-            worth_per_s[hour] = answer.worth_per_s[tick.pool].max(axis=0)
+            split = np.zeros(ticks.allowed.shape)
+            split[program.cell, program.region] = answer.flows
+            cells[hour, ticks.cells] = split / split.sum(axis=1, keepdims=True)
+            of_pool = np.zeros(ticks.servers.shape[1])
+            of_pool[program.capacity_pool] = answer.price_per_s * limits.max_utilisation
+            worth_per_s[hour] = of_pool[ticks.pool].max(axis=0)
     return weights, worth_per_s
+
+
+def _sums(number: Regions, values: Array, count: int) -> Array:
+    """Return the sums in each row of values, shape (G, …), of those with a number, shape (…): (G, count)."""
+    place = number.ravel() + count * np.arange(len(values))[:, np.newaxis]
+    sums = np.bincount(place.ravel(), values.ravel(), count * len(values))
+    return sums.astype(float, copy=False).reshape(-1, count)
 
 
 def unlimited(demand: RoutingProblem, limits: RoutingLimits) -> Array:
@@ -264,6 +303,8 @@ class Program:
         Shape (rows,).
     excess
         Columns of the excess over capacities, shares and risks: the most important first. They are the last.
+    hopeless
+        Whether it is known that limits must be broken.
     capacity_pool, capacity_row
         Pools whose capacity can be reached, and their rows, shape (pools,).
     mean_requests_per_s, mean_cost, mean_busy_s
@@ -276,6 +317,7 @@ class Program:
     low: Array
     high: Array
     excess: tuple[slice, ...]
+    hopeless: bool
     capacity_pool: Regions
     capacity_row: Regions
     mean_requests_per_s: float
@@ -293,51 +335,69 @@ class Program:
         return np.where(np.arange(len(self.columns.cost)) < len(self.cell), np.inf, 0.0)
 
     @classmethod
-    def of(cls, tick: Tick, limits: RoutingLimits) -> Program:
-        """Write down a tick, without the capacities that cannot be reached."""
-        cell, region = np.nonzero(tick.allowed)
-        pool, workload, cells = tick.pool[cell, region], tick.workload[cell], len(tick.cells)
-        means = (tick.requests_per_s.mean(), tick.cost[cell, region].mean(), tick.busy_s[cell, region].mean())
-        mean_requests_per_s, mean_cost, mean_busy_s = (float(mean) or 1.0 for mean in means)
-        requests, busy = tick.requests_per_s / mean_requests_per_s, tick.busy_s[cell, region] / mean_busy_s
+    def each(cls, ticks: Ticks, limits: RoutingLimits) -> Iterator[tuple[int, Program]]:
+        """Yield the place and the program of each tick, without capacities that it cannot reach."""
+        cell, region = np.nonzero(ticks.allowed)
+        pool, cells, regions = ticks.pool[cell, region], len(ticks.cells), ticks.allowed.shape[1]
+        cost, busy, late = (
+            values.reshape(-1, cells * regions).take(cell * regions + region, axis=1)
+            for values in (ticks.cost, ticks.busy_s, ticks.late)
+        )
+        means = np.stack([values.mean(axis=1) for values in (ticks.requests_per_s, cost, busy)])
+        means[means == 0] = 1.0
+        mean_requests_per_s, mean_cost, mean_busy_s = means[..., np.newaxis]
+        requests, cost, busy = (
+            ticks.requests_per_s / mean_requests_per_s,
+            cost / mean_cost,
+            busy / mean_busy_s,
+        )
 
-        one, regions, workloads = np.ones(len(cell)), tick.cost.shape[1], int(tick.workload.max()) + 1
-        capacity = limits.max_utilisation * tick.servers / (mean_requests_per_s * mean_busy_s)
-        reached = np.flatnonzero(np.bincount(pool, requests[cell] * busy, len(capacity)) > capacity)
+        one, workloads = np.ones(cost.shape), int(ticks.workload.max()) + 1
+        capacity = limits.max_utilisation * ticks.servers / (mean_requests_per_s * mean_busy_s)
+        can_reach = _sums(pool, requests.take(cell, axis=1) * busy, capacity.shape[1]) > capacity
         shared = np.arange(regions if limits.max_region_share < 1 else 0)
-        share = np.full(len(shared), limits.max_region_share * requests.sum())
+        share = np.repeat(limits.max_region_share * requests.sum(axis=1, keepdims=True), len(shared), axis=1)
         risky = np.arange(workloads if limits.violation_budget < 1 else 0)
-        budget = limits.violation_budget * np.bincount(tick.workload, requests)
-
-        ends = cells + np.cumsum([0, len(reached), len(shared), len(risky)])  # rows of the limits
-        row_of_pool = np.full(len(capacity), -1)
-        row_of_pool[reached] = np.arange(ends[0], ends[1])
-        uses = [(cell, one), (row_of_pool[pool], busy)]
-        uses += [(ends[1] + region, one)] if len(shared) else []
-        uses += [(ends[2] + workload, tick.late[cell, region])] if len(risky) else []
-        # Formula routing-program.
-        columns = Columns.of(uses, np.arange(ends[0], ends[-1]), tick.cost[cell, region] / mean_cost)
-        high = np.concatenate([requests, capacity[reached], share, budget[risky]])
-        return cls(
-            cell=cell,
-            region=region,
-            columns=columns,
-            low=np.where(np.arange(len(high)) < cells, high, -np.inf),
-            high=high,
-            excess=tuple(
+        budget = limits.violation_budget * _sums(ticks.workload, requests, workloads).take(risky, axis=1)
+        hopeless = ticks.hopeless(limits)
+        for can in np.unique(can_reach, axis=0):
+            alike, reached = np.flatnonzero((can_reach == can).all(axis=1)), np.flatnonzero(can)
+            ends = cells + np.cumsum([0, len(reached), len(shared), len(risky)])  # rows of the limits
+            row_of_pool = np.full(len(can), -1)
+            row_of_pool[reached] = np.arange(ends[0], ends[1])
+            uses = [(cell, one[alike]), (row_of_pool[pool], busy[alike])]
+            uses += [(ends[1] + region, one[alike])] if len(shared) else []
+            uses += [(ends[2] + ticks.workload[cell], late[alike])] if len(risky) else []
+            # Formula routing-program.
+            columns = Columns.each(uses, np.arange(ends[0], ends[-1]), cost[alike])
+            limited = np.hstack([capacity[np.ix_(alike, reached)], share[alike], budget[alike]])
+            excess = tuple(
                 slice(len(cell) + start - cells, len(cell) + end - cells)
                 for start, end in pairwise(ends.tolist())
                 if start < end
-            ),
-            capacity_pool=reached,
-            capacity_row=np.arange(ends[0], ends[1]),
-            mean_requests_per_s=mean_requests_per_s,
-            mean_cost=mean_cost,
-            mean_busy_s=mean_busy_s,
-        )
+            )
+            for tick, of_tick, most in zip(alike.tolist(), columns, limited, strict=True):
+                units = means[:, tick].tolist()
+                yield (
+                    tick,
+                    cls(
+                        cell=cell,
+                        region=region,
+                        columns=of_tick,
+                        low=np.append(requests[tick], np.full(len(most), -np.inf)),
+                        high=np.append(requests[tick], most),
+                        excess=excess,
+                        hopeless=bool(hopeless[tick]),
+                        capacity_pool=reached,
+                        capacity_row=np.arange(ends[0], ends[1]),
+                        mean_requests_per_s=units[0],
+                        mean_cost=units[1],
+                        mean_busy_s=units[2],
+                    ),
+                )
 
 
-def solve(tick: Tick, limits: RoutingLimits, highs: highspy.Highs) -> Solution:
+def solve(program: Program, highs: highspy.Highs) -> Solution:
     """Return the cheapest answer that breaks as little as possible, by a `solver`.
 
     Nothing is broken where that is possible. Where it is not, the excess over each kind of limit is made as
@@ -345,10 +405,9 @@ def solve(tick: Tick, limits: RoutingLimits, highs: highspy.Highs) -> Solution:
     and limits that have a price stay used up: the other answers are just those that are as good, by
     complementary slackness.
     """
-    program = Program.of(tick, limits)
     cost, upper = program.columns.cost, program.upper
     simplex = Simplex(highs, program.columns, program.low, program.high)
-    optimum = None if tick.hopeless(limits) else simplex.least(cost, upper)
+    optimum = None if program.hopeless else simplex.least(cost, upper)
     if optimum is None:
         upper = np.full(len(cost), np.inf)
         for kind in program.excess:
@@ -358,14 +417,10 @@ def solve(tick: Tick, limits: RoutingLimits, highs: highspy.Highs) -> Solution:
             upper[least.reduced > _PRICED_OUT] = 0
             simplex.spend(np.flatnonzero(least.price < -_PRICED_OUT))
         optimum = answered(simplex.least(cost, upper))
-    weights = np.zeros(tick.cost.shape)
-    weights[program.cell, program.region] = optimum.columns[: len(program.cell)]
-    weights /= weights.sum(axis=1, keepdims=True)
-    worth_per_s = np.zeros(len(tick.servers))
     # Formula capacity-price.
     price = -optimum.price[program.capacity_row] * program.mean_cost / program.mean_busy_s
-    worth_per_s[program.capacity_pool] = np.maximum(price, 0.0) * limits.max_utilisation
-    return Solution(weights, worth_per_s, simplex.by_interior_point)
+    flows = optimum.columns[: len(program.cell)]
+    return Solution(flows, np.maximum(price, 0.0), simplex.by_interior_point)
 
 
 def answered(solution: T | None) -> T:

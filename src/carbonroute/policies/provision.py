@@ -16,7 +16,7 @@ from carbonroute.policies.programs import (
     Program,
     RoutingLimits,
     RoutingProblem,
-    Tick,
+    Ticks,
     answered,
     g_per_h,
     route,
@@ -98,15 +98,18 @@ class Provision(RoutingLimits, SplittingPolicy):
         of_hours = zip(demand.pool, demand.servers, view.installed, idle_cost, strict=True)
         stocks = [self._stock(*of_hour) for of_hour in of_hours]
         servers = demand.servers.astype(float)
-        for hour, (tick, stock) in enumerate(zip(demand.ticks(), stocks, strict=True)):
-            if stock.pool.size:
+        for tick in demand.ticks(at_once=1):
+            hour = tick.hour[0]
+            if (stock := stocks[hour]).pool.size:
                 servers[hour] = _in_pools(tick, stock, _placed(tick, self, stock))[demand.pool[hour]]
         demand = replace(demand, servers=servers)
         weights, worth_per_s = route(demand, self)
-        for hour, (tick, stock) in enumerate(zip(demand.ticks(), stocks, strict=True)):
-            load = tick.load(weights[hour].reshape(-1, weights.shape[-1])[tick.cells])[stock.pool]
+        for tick in demand.ticks(at_once=1):
+            hour = tick.hour[0]
+            stock, cells = stocks[hour], weights[hour].reshape(-1, weights.shape[-1])
+            load = tick.load(cells[np.newaxis, tick.cells])[0, stock.pool]
             needed = np.ceil(load / self.max_utilisation - _ROUNDING)
-            needed = np.maximum(np.minimum(needed, tick.servers[stock.pool]), stock.lower)
+            needed = np.maximum(np.minimum(needed, tick.servers[0, stock.pool]), stock.lower)
             servers[hour] = _in_pools(tick, stock, needed)[demand.pool[hour]]
         return Plan(weights, servers, g_per_h(worth_per_s, view))
 
@@ -149,19 +152,19 @@ class Stock:
     most: Array
 
 
-def _in_pools(tick: Tick, stock: Stock, servers: Array) -> Array:
+def _in_pools(tick: Ticks, stock: Stock, servers: Array) -> Array:
     """Return the servers of each pool, shape (P,): those given, shape (Q,), and the others as they are."""
-    of_pool = tick.servers.copy()
+    of_pool: Array = tick.servers[0].copy()
     of_pool[stock.pool] = servers
     return of_pool
 
 
-def _placed(tick: Tick, limits: RoutingLimits, stock: Stock) -> Array:
+def _placed(tick: Ticks, limits: RoutingLimits, stock: Stock) -> Array:
     """Return the servers of each pool of the stock, shape (Q,), with which requests and idling cost least."""
     if not len(tick.cells):
         return stock.lower
     placement = Placement.of(tick, limits, stock)
-    columns = None if tick.hopeless(limits) else placement.least(placement.cost, placement.upper)
+    columns = None if tick.hopeless(limits).any() else placement.least(placement.cost, placement.upper)
     if columns is None:
         upper = np.where(placement.whole, placement.upper, np.inf)
         kept: list[tuple[Array, float]] = []
@@ -201,12 +204,13 @@ class Placement:
     excess: tuple[slice, ...]
 
     @classmethod
-    def of(cls, tick: Tick, limits: RoutingLimits, stock: Stock) -> Placement:
+    def of(cls, tick: Ticks, limits: RoutingLimits, stock: Stock) -> Placement:
         """Write down a tick without servers in the stock's pools: servers placed add to their capacity."""
         from scipy.sparse import block_array, csr_array, diags_array, eye_array, hstack, vstack
 
-        flows = Program.of(replace(tick, servers=_in_pools(tick, stock, np.zeros(len(stock.pool)))), limits)
-        row = np.full(len(tick.servers), -1)
+        without = _in_pools(tick, stock, np.zeros(len(stock.pool)))
+        ((_, flows),) = Program.each(replace(tick, servers=without[np.newaxis]), limits)
+        row = np.full(len(without), -1)
         row[flows.capacity_pool] = flows.capacity_row
         row = row[stock.pool]
         reached = np.flatnonzero(row >= 0)  # nothing can be sent to the others

@@ -7,7 +7,7 @@ last one's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,30 +69,26 @@ class Columns:
     cost: Array
 
     @classmethod
-    def of(cls, uses: Sequence[tuple[Regions, Array]], limits: Regions, cost: Array) -> Columns:
-        """Write down K flows, and one column of −1 at no cost for each limit.
+    def each(cls, uses: Sequence[tuple[Regions, Array]], limits: Regions, cost: Array) -> Iterator[Columns]:
+        """Yield K flows of each of G programs, and one column of −1 at no cost for each limit.
 
         Parameters
         ----------
         uses
-            Rows, ascending and −1 for none, and values of the flows, each of shape (K,).
+            Rows, ascending and −1 for none, shape (K,), and values of the flows in them, shape (G, K).
         limits
             Rows of the limits.
         cost
-            Of the flows, shape (K,).
+            Of the flows, shape (G, K).
         """
-        rows, values = (
-            np.stack([row for row, _ in uses], axis=1),
-            np.stack([value for _, value in uses], axis=1),
-        )
-        entries = rows >= 0
+        of_flows = np.stack([row for row, _ in uses], axis=1)
+        entries, excess = of_flows >= 0, np.ones((len(cost), len(limits)))
+        values = np.stack([value for _, value in uses], axis=2).reshape(len(cost), -1)
+        values = np.hstack([values.compress(entries.ravel(), axis=1), -excess])
         lengths = np.concatenate([entries.sum(axis=1), np.ones(len(limits), int)])
-        return cls(
-            starts=np.concatenate([[0], np.cumsum(lengths)]),
-            rows=np.concatenate([rows[entries], limits]),
-            values=np.concatenate([values[entries], np.full(len(limits), -1.0)]),
-            cost=np.concatenate([cost, np.zeros(len(limits))]),
-        )
+        starts, rows = np.concatenate([[0], np.cumsum(lengths)]), np.append(of_flows[entries], limits)
+        for of_program in zip(values, np.hstack([cost, 0 * excess]), strict=True):
+            yield cls(starts, rows, *of_program)
 
     def matrix(self, rows: int) -> Any:
         """Return it as a sparse matrix, shape (rows, columns)."""
@@ -154,42 +150,25 @@ class Simplex:
     """
 
     def __init__(self, highs: highspy.Highs, columns: Columns, low: Array, high: Array) -> None:
-        import highspy
-
-        self._solver, self._columns, self._high = highs, columns, high
+        self._solver, self._columns, self._low, self._high = highs, columns, low, high
         self.by_interior_point = False
-        inside, part, rows = np.arange(len(columns.cost)), columns, len(high)
-        if len(inside) > _FEW_COLUMNS:
-            inside = np.flatnonzero(promising(columns, low, high))
-            part = columns.part(inside)
-        self._inside = inside
-        none, unlimited = np.zeros(len(inside)), np.full(len(inside), np.inf)
-        self._solver.passModel(
-            len(inside),
-            rows,
-            len(part.rows),
-            int(highspy.MatrixFormat.kColwise),
-            int(highspy.ObjSense.kMinimize),
-            0.0,  # offset
-            part.cost,
-            none,
-            unlimited,
-            low,
-            high,
-            part.starts[:-1].astype(np.int32),
-            part.rows.astype(np.int32),
-            part.values,
-            none.astype(np.int32),  # no whole numbers
-        )
+        self._inside, self._passed = np.arange(len(columns.cost)), False
+        if len(columns.cost) > _FEW_COLUMNS:
+            self._inside = np.flatnonzero(promising(columns, low, high))
 
     def least(self, cost: Array, upper: Array) -> Optimum | None:
         """Return the columns of least cost from 0 to `upper`, which is 0 or +inf; None if there are none."""
         inside = self._inside
-        number, places = len(inside), np.arange(len(inside), dtype=np.int32)
-        self._solver.changeColsCost(number, places, cost[inside])
-        self._solver.changeColsBounds(number, places, np.zeros(number), upper[inside])
+        if not self._passed:
+            self._pass(cost[inside], upper[inside])
+        else:
+            number, places = len(inside), np.arange(len(inside), dtype=np.int32)
+            self._solver.changeColsCost(number, places, cost[inside])
+            self._solver.changeColsBounds(number, places, np.zeros(number), upper[inside])
         while True:
             optimum = self._optimum(cost)
+            if len(self._inside) == len(cost):
+                return optimum
             outside = upper > 0
             outside[self._inside] = False
             if optimum is not None:
@@ -197,6 +176,33 @@ class Simplex:
             if not outside.any():
                 return optimum
             self._add(np.flatnonzero(outside), cost)
+
+    def _pass(self, cost: Array, upper: Array) -> None:
+        """Give the columns that are chosen to HiGHS."""
+        import highspy
+
+        part = self._columns
+        if len(cost) < len(part.cost):
+            part = part.part(self._inside)
+        none = np.zeros(len(cost))
+        self._solver.passModel(
+            len(cost),
+            len(self._high),
+            len(part.rows),
+            int(highspy.MatrixFormat.kColwise),
+            int(highspy.ObjSense.kMinimize),
+            0.0,  # offset
+            cost,
+            none,
+            upper,
+            self._low,
+            self._high,
+            part.starts[:-1].astype(np.int32),
+            part.rows.astype(np.int32),
+            part.values,
+            none.astype(np.int32),  # no whole numbers
+        )
+        self._passed = True
 
     def spend(self, rows: Regions) -> None:
         """From now on use all of these limits: matrix · columns = high."""
@@ -222,7 +228,8 @@ class Simplex:
         solution = self._solver.getSolution()
         columns, price = np.zeros(len(cost)), np.array(solution.row_dual)
         columns[self._inside] = np.maximum(solution.col_value, 0.0)
-        reduced = self._columns.reduced(cost, price)
+        inside = len(self._inside) == len(cost)
+        reduced = np.zeros(len(cost)) if inside else self._columns.reduced(cost, price)
         reduced[self._inside] = solution.col_dual
         return Optimum(columns, price, reduced)
 
