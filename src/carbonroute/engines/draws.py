@@ -38,11 +38,26 @@ class Cells:
     starts: Index
     counts: Index
 
+    @classmethod
+    def single(cls, of: Requests) -> Cells:
+        """Return every request as a cell of its own."""
+        return cls(of, np.arange(len(of)), np.ones(len(of), dtype=np.intp))
+
     def total(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of the requests' values in each cell, shape (C,)."""
         return (
             values if len(values) == len(self.starts) else np.add.reduceat(values, self.starts, dtype=float)
         )
+
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the values of cells, shape (C,), for each request; the array itself where each has one."""
+        last = len(self.starts) - 1
+        single = last < 0 or self.starts[last] + self.counts[last] == len(self.starts)
+        return values if single else np.repeat(values, self.counts)
+
+    def requests(self) -> Requests:
+        """Return hour, origin and workload of each request."""
+        return Requests(*map(self.spread, (self.of.hour, self.of.origin, self.of.workload)))
 
 
 @dataclass(frozen=True)
@@ -95,11 +110,7 @@ class Block:
 
     def singles(self) -> Cells:
         """Return every request as a cell of its own."""
-        counts, of = self.cells.counts, self.cells.of
-        of = Requests(
-            np.repeat(of.hour, counts), np.repeat(of.origin, counts), np.repeat(of.workload, counts)
-        )
-        return Cells(of, np.arange(len(self)), np.ones(len(self), dtype=np.intp))
+        return Cells.single(self.cells.requests())
 
     def dice(self) -> Array:
         """Draw the number in [0, 1) by which each request is split among regions, shape (n,)."""

@@ -76,10 +76,10 @@ def latencies_ms(site: Site, block: Block, cells: Cells, region: Regions, servic
     service_ms
         Service time of each, ms, shape (n,).
     """
-    latency_ms = np.repeat(site.rtt_ms.take(cells.of.origin * site.shape[2] + region), cells.counts)
-    latency_ms += service_ms
+    rtt_ms = cells.spread(site.rtt_ms.take(cells.of.origin * site.shape[2] + region))
+    latency_ms: Array = rtt_ms + service_ms
     if block.jitter_ms is None:
-        pair = (np.repeat(column, cells.counts) for column in (cells.of.origin, region))
+        pair = (cells.spread(column) for column in (cells.of.origin, region))
         latency_ms += site.jitter.at(block.jitter_z, *pair)
     else:
         latency_ms += block.jitter_ms
@@ -177,7 +177,7 @@ class OutcomeSums:
         self.carbon_sum += self.by_group(group, cells.counts * carbon)
         if tokens_j is not None:
             self.token_sum += self.by_group(group, cells.total(tokens_j) * carbon)
-        return _Served(latency_ms, late, np.repeat(carbon, cells.counts))
+        return _Served(latency_ms, late, cells.spread(carbon))
 
     def pair(self, served: _Served, label: str, baseline: _Served) -> None:
         """Add the differences between a block's requests and the same ones under the baseline."""

@@ -123,23 +123,23 @@ class Ledger:
         latency_ms += wait_ms
         times = self._token_times(block, settled, latency_ms)
         limits, counted = block.limits, one.time_s >= self._warmup_s
-        of = block.singles().of
-        hour = self._hour_served(of.hour, one.time_s, wait_ms)
-        if not (counted.all() and (hour == of.hour).all()) or rejected.any():
-            region = np.repeat(region, cells.counts)
-            gone = rejected & counted
-            lost = Requests(of.hour[gone], of.origin[gone], of.workload[gone])
-            self._sums[0] += self._served.by_group(self._served.group(lost, region[gone]), np.ones(len(lost)))
-            self.left_out += int((~counted).sum())
-            rows = np.flatnonzero(counted & ~rejected)
-            of = Requests(hour[rows], of.origin[rows], of.workload[rows])
-            cells = Cells(of, np.arange(len(rows)), np.ones(len(rows), dtype=np.intp))
-            region = region[rows]
-            limits = np.searchsorted(rows, limits)
-            latency_ms, wait_ms, service_ms = latency_ms[rows], wait_ms[rows], service_ms[rows]
-            tokens_j = None if tokens_j is None else tokens_j[rows]
-            times = None if times is None else times.rows(rows)
-        group = np.repeat(self._served.group(cells.of, region), cells.counts)
+        came = cells.requests()
+        hour, is_served = self._hour_served(came.hour, one.time_s, wait_ms), counted & ~rejected
+        if hour is not came.hour or not is_served.all():
+            of, region = Requests(hour, came.origin, came.workload), cells.spread(region)
+            if not is_served.all():
+                gone, rows = rejected & counted, np.flatnonzero(is_served)
+                lost = Requests(came.hour[gone], came.origin[gone], came.workload[gone])
+                group = self._served.group(lost, region[gone])
+                self._sums[0] += self._served.by_group(group, np.ones(len(lost)))
+                self.left_out += int((~counted).sum())
+                of = Requests(hour[rows], came.origin[rows], came.workload[rows])
+                region, limits = region[rows], np.searchsorted(rows, limits)
+                latency_ms, wait_ms, service_ms = latency_ms[rows], wait_ms[rows], service_ms[rows]
+                tokens_j = None if tokens_j is None else tokens_j[rows]
+                times = None if times is None else times.rows(rows)
+            cells = Cells.single(of)
+        group = cells.spread(self._served.group(cells.of, region))
         late = None
         if self.tokens is not None and times is not None:
             late = self.tokens.add(times, group, limits)
@@ -161,6 +161,10 @@ class Ledger:
         later = np.flatnonzero((start_s >= S_PER_HOUR) & (wait_ms > 0))  # none that was rejected: NaN
         if not later.size:
             return came
+        passed = (start_s[later] // S_PER_HOUR).astype(np.intp)
+        passed = np.minimum(passed, self._last_hour - came[later])
+        if not passed.any():
+            return came
         hour = came.copy()
-        hour[later] += (start_s[later] // S_PER_HOUR).astype(np.intp)
-        return np.minimum(hour, self._last_hour)
+        hour[later] += passed
+        return hour
