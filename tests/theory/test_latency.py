@@ -557,6 +557,24 @@ def test_violations_of_the_published_scenario() -> None:
     assert inputs.site.latency.violation_share is inputs.site.latency.violation_share
 
 
+@pytest.mark.parametrize("jitter_std", [0.01, 3.0, 200.0])
+@pytest.mark.parametrize(
+    "law",
+    [lognormal(100, 0.5), lognormal(100, 50), lognormal(100, 60), lognormal(100, 3000)]
+    + [gamma(100, 1), gamma(100, 40), gamma(100, 100), gamma(100, 250)],
+    ids=repr,
+)
+def test_violations_after_a_wait_are_those_of_less_time(law: ServiceLaw, jitter_std: float) -> None:
+    rtt_ms, slo_ms = np.array([[1.0, 30.0, 200.0], [5.0, 0.0, 120.0]]), np.array([400.0])
+    of = Latency((law,), half_normal(jitter_std), rtt_ms, slo_ms)
+    more_ms = np.concatenate([np.zeros(3), np.geomspace(1e-9, 600, 200), np.linspace(150, 450, 601)])
+    late = of.violation_share_after(np.broadcast_to(more_ms[:, np.newaxis, np.newaxis], (len(more_ms), 1, 3)))
+    left_ms = slo_ms[0] - rtt_ms - more_ms[:, np.newaxis, np.newaxis]
+    origin, region = np.indices(rtt_ms.shape)
+    np.testing.assert_allclose(late[:, :, 0], of.beyond(left_ms, 0, origin, region), rtol=0, atol=1e-10)
+    assert (late[:3] == of.violation_share).all()
+
+
 def test_violations_are_unknown_where_prompts_come_with_the_requests() -> None:
     laws = normal(60, 12), tokens(None, gamma(200, 150)), tokens(gamma(10, 5), gamma(2, 1))
     of = Latency(laws, half_normal(3), np.array([[10.0, 20.0]]), np.array([80.0, 5000.0, 60.0]))

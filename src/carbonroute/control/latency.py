@@ -5,7 +5,9 @@ times sends each interval to another region. Probabilities err by at most:
 
 ============================  ========================================================  =====
 normal, half-normal jitter    closed form; small ones keep 9 digits                     1e-13
-lognormal, gamma              Gauss–Legendre over the jitter's score                    1e-10
+lognormal, gamma              Gauss–Legendre over the jitter's score; after a wait,     1e-10
+                              a table of such integrals, where one jitter is that of
+                              all pairs, and a gamma's std is at most its mean
 fixed, empirical up to 4,096  sum over the times                                        1e-13
 more measured times           they are summed up over 1/32 score of the jitter          1e-6
 tokens, by service time       Gauss–Legendre, with the tabulated law of the sum         1e-6

@@ -56,9 +56,9 @@ def beyond(law: Law, jitter: Jitter, rows: TailArguments) -> Array:
 
 
 def tabulates(law: Law, jitter: Jitter) -> bool:
-    """Whether a `Table` spares many integrals: of a law in one formula, and one jitter for all pairs."""
-    integrated = isinstance(law, Lognormal | Gamma) and law.varies and not jitter.none
-    return integrated and not jitter.by_pair
+    """Whether a `Table` is as exact as integrals: of one smooth density, and one jitter for all pairs."""
+    smooth = isinstance(law, Lognormal) or (isinstance(law, Gamma) and law.std <= law.mean)
+    return smooth and law.varies and not (jitter.none or jitter.by_pair)
 
 
 def _of_normals(law: Normal, jitter_std_ms: float, rows: TailArguments) -> Array:
