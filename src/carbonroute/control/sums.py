@@ -57,8 +57,9 @@ def beyond(law: Law, jitter: Jitter, rows: TailArguments) -> Array:
 
 def tabulates(law: Law, jitter: Jitter) -> bool:
     """Whether a `Table` is as exact as integrals: of one smooth density, and one jitter for all pairs."""
-    smooth = isinstance(law, Lognormal) or (isinstance(law, Gamma) and law.std <= law.mean)
-    return smooth and law.varies and not (jitter.none or jitter.by_pair)
+    if not isinstance(law, Lognormal | Gamma) or not law.varies or jitter.none or jitter.by_pair:
+        return False
+    return isinstance(law, Lognormal) or law.std <= law.mean
 
 
 def _of_normals(law: Normal, jitter_std_ms: float, rows: TailArguments) -> Array:

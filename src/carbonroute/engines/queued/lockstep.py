@@ -19,7 +19,7 @@ from carbonroute.engines.queued.account import Account
 from carbonroute.engines.queued.events import Records
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.routers import control_loop
-from carbonroute.engines.queued.schedule import Schedule
+from carbonroute.engines.queued.schedule import Schedule, intervals
 from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, send
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Dispatcher
@@ -243,14 +243,13 @@ class Lockstep:
         if self._main is None:
             raise RuntimeError("nothing has been decided before these requests")
         cell, time_s = coming.cell[span], coming.time_s[span]
-        step = np.searchsorted(steps_s, time_s, side="right")
         dice = self._dice_of(coming.block)[span] if self._limits.size else np.empty(0)
         work_s = np.zeros((rows, len(self._sent_s)))
         send(
             self._system.enter(self._count * len(cell)),
             coming.region[span],
             work_s,
-            Leaving(cell, time_s, coming.service_ms[span], step),
+            Leaving(cell, time_s, coming.service_ms[span], intervals(time_s, steps_s)),
             Destinations(self._main, self._limits, dice),
             self._routes,
         )

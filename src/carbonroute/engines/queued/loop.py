@@ -22,7 +22,7 @@ from carbonroute.engines.queued.flips import Flips
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.routers import Routers, control_loop
-from carbonroute.engines.queued.schedule import Schedule, Ticks
+from carbonroute.engines.queued.schedule import Schedule, Ticks, intervals
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
@@ -376,17 +376,17 @@ class Loop:
         work_ms = service_ms / capacity.speed[pool]
         if self._by_batch.any():
             work_ms = np.where(self._by_batch[pool], self._busy_ms[workload, to], work_ms)
-        place = np.searchsorted(moments_s, time_s, side="right") * pools + pool
+        place = intervals(time_s, moments_s) * pools + pool
         sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
         return np.asarray(sums.reshape(-1, pools), dtype=np.float64)
 
     def _counted(self, span: slice, ticks: Ticks) -> Array:
         """Return the requests of each cell before each tick, and after the last, shape (K + 1, O·W)."""
         cells, block = len(self._came), self._part.block
-        if block is None:
+        if block is None or not self._by_state:  # nobody asks
             return np.zeros((len(ticks) + 1, cells))
         cell = block.requests.origin[span] * self._site.shape[1] + block.requests.workload[span]
-        place = np.searchsorted(ticks.now_s, self._part.time_s[span], side="right") * cells + cell
+        place = intervals(self._part.time_s[span], ticks.now_s) * cells + cell
         return np.bincount(place, minlength=(len(ticks) + 1) * cells).reshape(-1, cells).astype(np.float64)
 
 

@@ -22,7 +22,7 @@ from carbonroute.control.unknown import unless_unknown
 from carbonroute.control.views import CellIndex, State, Traits, view
 from carbonroute.engines.draws import Block
 from carbonroute.engines.kernel import compiled
-from carbonroute.engines.queued.schedule import Ticks
+from carbonroute.engines.queued.schedule import Ticks, intervals
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.policies.base import Regions
 from carbonroute.scenario import Candidate
@@ -127,7 +127,7 @@ class Routers:
         """
         if self._last is None:
             raise RuntimeError("nothing has been decided before these requests")
-        tick = np.searchsorted(ticks.now_s, time_s, side="right")
+        tick = intervals(time_s, ticks.now_s)
         last_tick, last = self._last
         if self._alone:
             state = last if ahead is None else last.then(ahead.state)

@@ -69,3 +69,14 @@ class Schedule:
         slots_s = np.arange(1, round(end_s / slot_s) + 1) * slot_s
         steps_s = np.unique(np.concatenate([ticks_s, slots_s, [min(warmup_s, slots_s[-1])]]))
         return cls(steps_s, Ticks.at(ticks_s, hours), np.searchsorted(steps_s, ticks_s))
+
+
+def intervals(time_s: Array, moments_s: Array) -> Index:
+    """Return how many moments, shape (K,), are not after each time, shape (n,); both ascend.
+
+    >>> intervals(np.array([0.5, 1.0, 3.0]), np.array([1.0, 2.0])).tolist()
+    [0, 1, 2]
+    """
+    first = np.searchsorted(time_s, moments_s, side="left")  # of few in many: faster than many in few
+    lengths = np.diff(first, prepend=0, append=len(time_s))
+    return np.repeat(np.arange(len(moments_s) + 1), lengths)
