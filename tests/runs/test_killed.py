@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +21,17 @@ from carbonroute.runs.manifest import read_manifest
 from helpers import grids, small
 from helpers.refusals import content
 
-#: Forks a command again and again, each killed before another of its calls that change files. It imports
+#: Forks commands again and again, each killed before another of its calls that change files. It imports
 #: everything once, and draws no figures but writes text for them.
 DRIVER = """
 import json, os, shutil, signal, sys
 from pathlib import Path
-import carbonroute.cli.drawing, carbonroute.cli.figures, carbonroute.cli.frontier, carbonroute.cli.report
-import carbonroute.cli.simulate
-import carbonroute.metrics, carbonroute.report.run, rich.table
+import carbonroute.cli.app, carbonroute.cli.drawing, carbonroute.cli.figures, carbonroute.cli.frontier
+import carbonroute.cli.report, carbonroute.cli.simulate
+import carbonroute.metrics, carbonroute.report.run, carbonroute.special
+import jinja2, numpy.random, rich.console, rich.table
 from carbonroute.cli import main
 
-before, root, arguments = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 CHANGING = ("write", "fsync", "replace", "unlink", "mkdir", "rmdir", "ftruncate")
 calls = 0
 
@@ -57,7 +58,7 @@ def text_of(drawn, form):
     return f"{name} {form} {tables.policies['avg_latency_ms'].to_list()}".encode()
 
 
-def killed(folder, last=None):
+def killed(before, folder, arguments, last=None):
     shutil.copytree(before, folder)
     counting, told = os.pipe()
     child = os.fork()
@@ -79,12 +80,19 @@ def killed(folder, last=None):
     return code, int(made or 0)
 
 
-code, made = killed(root / "whole")
-assert code == 0, code
-print(made, flush=True)
-for place in json.loads(sys.stdin.readline()):
-    code, _ = killed(root / f"{place:04}", place)
-    assert code == -signal.SIGKILL, (place, code)
+def told():
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
+
+
+def tell(found):
+    print(json.dumps(found), flush=True)
+
+
+while order := told():
+    before, root, arguments = Path(order[0]), Path(order[1]), order[2]
+    tell(killed(before, root / "whole", arguments))
+    tell([killed(before, root / f"{place:04}", arguments, place)[0] for place in told()])
 """
 
 
@@ -105,15 +113,45 @@ class Kills:
     left: Sequence[Path]
 
 
-def kill(before: Path, root: Path, command: Sequence[str], places: Callable[[int], Sequence[int]]) -> Kills:
-    """Kill a command on copies of a folder, at some of the calls that it makes."""
-    words = [sys.executable, "-c", DRIVER, str(before), str(root), json.dumps(command)]
+@dataclass(frozen=True)
+class Killer:
+    """The process that forks and kills commands."""
+
+    driver: subprocess.Popen[str]
+
+    def tell(self, order: object) -> None:
+        assert self.driver.stdin is not None
+        self.driver.stdin.write(f"{json.dumps(order)}\n")
+        self.driver.stdin.flush()
+
+    def told(self) -> list[int]:
+        assert self.driver.stdout is not None
+        found: list[int] = json.loads(self.driver.stdout.readline())
+        return found
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Killer]:
+    """Yield the process that kills the commands of all tests."""
+    words = [sys.executable, "-c", DRIVER]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
-        assert driver.stdout is not None
-        count = int(driver.stdout.readline())
-        wanted = sorted(set(places(count)))
-        driver.communicate(json.dumps(wanted) + "\n")
+        yield Killer(driver)
     assert driver.returncode == 0
+
+
+def kill(
+    killer: Killer,
+    before: Path,
+    root: Path,
+    command: Sequence[str],
+    places: Callable[[int], Sequence[int]],
+) -> Kills:
+    """Kill a command on copies of a folder, at some of the calls that it makes."""
+    killer.tell([str(before), str(root), command])
+    code, count = killer.told()
+    wanted = sorted(set(places(count)))
+    killer.tell(wanted)
+    assert (code, killer.told()) == (0, [-signal.SIGKILL] * len(wanted))
     folders = [root / f"{place:04}" for place in wanted]
     return Kills(content(before), content(root / "whole"), folders)
 
@@ -177,6 +215,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def rerun(
+    killer: Killer,
     scenario: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -189,16 +228,16 @@ def rerun(
     before = tmp_path / "before"
     assert main([*words[:-1], str(before), "--seed", "1", *earlier]) == 0
     command = [*words, "--seed", "2", *later]
-    kills = kill(before, tmp_path, command, places)
+    kills = kill(killer, before, tmp_path, command, places)
     assert kills.old.keys() & kills.new.keys() == kills.new.keys()
     assert sum(kills.old[name] != kills.new[name] for name in kills.new) >= 7
     judge(kills, tmp_path, command, capsys)
 
 
 def test_a_killed_run_into_the_folder_of_another_leaves_no_mixture(
-    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    killer: Killer, scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rerun(scenario, tmp_path, capsys, spread(grids.runs(10, 6)), later=["--no-figures"])
+    rerun(killer, scenario, tmp_path, capsys, spread(grids.runs(10, 6)), later=["--no-figures"])
 
 
 @pytest.mark.full(long=True)
@@ -209,11 +248,12 @@ def test_a_killed_run_into_the_folder_of_another_leaves_no_mixture(
 def test_a_run_killed_at_every_call_leaves_no_mixture(
     earlier: list[str],
     later: list[str],
+    killer: Killer,
     scenario: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rerun(scenario, tmp_path, capsys, every, earlier, later)
+    rerun(killer, scenario, tmp_path, capsys, every, earlier, later)
 
 
 @pytest.mark.parametrize(
@@ -230,15 +270,15 @@ def test_a_run_killed_at_every_call_leaves_no_mixture(
 def test_what_is_killed_while_it_adds_to_a_run_leaves_no_mixture(
     places: Callable[[int], Sequence[int]],
     command: list[str],
+    killer: Killer,
     scenario: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = tmp_path / "before"
     run = ["simulate", scenario, "--quiet", "--no-figures", "--output", str(before)]
     assert main(run) == 0
     words = [scenario if word == "SCENARIO" else word for word in command]
-    kills = kill(before, tmp_path, words, places)
+    kills = kill(killer, before, tmp_path, words, places)
     judge_added(kills, tmp_path, words)
 
 
