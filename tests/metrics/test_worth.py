@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from carbonroute.metrics import Comparison, policies, saving, workloads
 from carbonroute.metrics.headlines.run import finding
-from carbonroute.metrics.headlines.worth import Evidence, doubts, worth
+from carbonroute.metrics.headlines.worth import Evidence, doubts, recommended, worth
 from carbonroute.metrics.intervals import violations
 from carbonroute.metrics.masses import mass_in_words
 from carbonroute.outcome import Outcome, Queueing, Samples
@@ -87,7 +86,6 @@ def evidence_of(
         saving=saving.table(scenario, comparison),
         intervals=intervals if sampled else intervals.clear(),
         baseline=baseline,
-        medians_ms=partial(workloads.medians_ms, by_workload=True),
         outcomes={one.policy: one for one in outcomes},
         hours=hours,
         horizon_h=10,
@@ -95,7 +93,12 @@ def evidence_of(
 
 
 def said(scenario: Scenario, *outcomes: Outcome, **conditions: Any) -> str:
-    return " ".join(worth(evidence_of(scenario, *outcomes, **conditions)))
+    evidence = evidence_of(scenario, *outcomes, **conditions)
+    return " ".join(worth(evidence, recommended(evidence)))
+
+
+def doubted(evidence: Evidence) -> list[str]:
+    return list(doubts(evidence, recommended(evidence)))
 
 
 def test_grams_are_of_a_year(scenario: Scenario) -> None:
@@ -219,8 +222,8 @@ def test_what_is_not_worth_it_says_how_unsure_it_is(late: int, sure: bool, scena
         "After 1,000 simulated requests, this is not sure: Far saves 50.0 %, and whether it breaks the limit "
         "is not beyond doubt."
     )
-    assert [*doubts(evidence_of(scenario, *outcomes))] == ([] if sure else [doubt])
-    assert [*doubts(evidence_of(scenario, *outcomes, sampled=False))] == []
+    assert doubted(evidence_of(scenario, *outcomes)) == ([] if sure else [doubt])
+    assert doubted(evidence_of(scenario, *outcomes, sampled=False)) == []
 
 
 def test_a_saving_that_may_be_there_is_told(scenario: Scenario) -> None:
@@ -239,11 +242,11 @@ def test_a_saving_that_may_be_there_is_told(scenario: Scenario) -> None:
     ):
         more = pl.DataFrame([{**row, "low": -3.0, "high": high}], schema=evidence.intervals.schema)
         intervals = pl.concat([evidence.intervals, more])
-        assert [*doubts(replace(evidence, intervals=intervals))] == found
+        assert doubted(replace(evidence, intervals=intervals)) == found
 
 
 def test_a_saving_is_no_doubt(scenario: Scenario) -> None:
-    assert [*doubts(evidence_of(scenario, NEAR, outcome("Far", 1.0, 20.0, late=4)))] == []
+    assert doubted(evidence_of(scenario, NEAR, outcome("Far", 1.0, 20.0, late=4))) == []
 
 
 def test_without_energies_intensities_are_compared(scenario: Scenario) -> None:
@@ -257,12 +260,11 @@ def test_without_energies_intensities_are_compared(scenario: Scenario) -> None:
         saving=saving.table(scenario, comparison),
         intervals=violations([workload.id for workload in scenario.workloads], outcomes),
         baseline=near,
-        medians_ms=partial(workloads.medians_ms, by_workload=True),
         outcomes={one.policy: one for one in outcomes},
         hours=10.0,
         horizon_h=10,
     )
-    assert next(worth(evidence)) == (
+    assert next(worth(evidence, recommended(evidence))) == (
         "With Far, requests meet 25.0 g CO₂e/kWh instead of the 100.0 of Near (75.0 % less), and the median "
         "request is as fast."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -134,9 +135,10 @@ def test_quantiles_searched_together_are_to_the_bit_those_that_each_has_alone(
     # One in which the quantile lies on a step takes many more cuts than the others.
     steps = mixture([(2, 5, 90.0), (2, 60, 5.0)], jitter_std_ms=0)
     latencies = [steps, *(mixture(parts, jitter_std_ms) for parts, jitter_std_ms in several)]
-    for workload in (None, 0, 1, 2):
-        alone = [latency.quantile(share, workload) for latency in latencies]
-        np.testing.assert_array_equal(quantiles(latencies, share, workload), alone)
+    pairs = list(product(latencies, (None, 0, 1, 2)))
+    alone = [latency.quantile(share, workload) for latency, workload in pairs]
+    several_ms = quantiles([latency for latency, _ in pairs], share, [workload for _, workload in pairs])
+    np.testing.assert_array_equal(several_ms, alone)
 
 
 def test_latencies_of_any_kind_keep_their_places() -> None:

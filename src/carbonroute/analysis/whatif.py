@@ -194,9 +194,10 @@ def _names_of(measure: Measure, medians: Sequence[str]) -> tuple[str, ...]:
 
 def _medians_of(run: Replications) -> list[str]:
     """Return the names of the medians: over milliseconds and seconds together, one would mean nothing."""
-    if not slo.per_workload(_policies(run)):
+    scenario = run.inputs.scenario
+    if scenario.limit_per != "workload":
         return [MEDIAN]
-    return [f"{MEDIAN}[{workload.id}]" for workload in run.inputs.scenario.workloads]
+    return [f"{MEDIAN}[{workload.id}]" for workload in scenario.workloads]
 
 
 def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
@@ -205,13 +206,14 @@ def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
     ids = {workload.name: workload.id for workload in run.inputs.scenario.workloads}
     medians = _medians_of(run)
     table = _policies(run).rows(named=True)
-    for row, outcome, candidate in zip(table, run.outcomes, run.inputs.candidates, strict=True):
+    of_each = workloads.medians_ms(run.outcomes, by_workload=medians != [MEDIAN])
+    for row, medians_ms, candidate in zip(table, of_each, run.inputs.candidates, strict=True):
         counted = hours - (candidate.control.warmup_hours if engine == "queued" else 0.0)
         yearly_kg = None if row["total_kg"] is None else row["total_kg"] / years(counted)
         values = {
             KG_PER_YEAR: yearly_kg,
             **row,
-            **_known(medians, workloads.medians_ms(outcome, by_workload=medians != [MEDIAN])),
+            **_known(medians, medians_ms),
         }
         for figure in _names_of(measure, medians):
             worst = ids.get(row[slo.WORST]) if figure == slo.WORST_PCT else None

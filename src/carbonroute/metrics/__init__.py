@@ -37,7 +37,8 @@ def figures_of(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comp
     ``workload`` is null where a figure covers all workloads; figures that the run does not have are left out.
     Differences from the baseline come last.
     """
-    by_policy = policies.table(scenario.within(1.0), outcomes, comparison)  # so that all that survives counts
     by_workload, by_region = (one.table(scenario, outcomes) for one in (workloads, routing))
+    within_any = scenario.within(1.0)  # so that all that survives counts
+    by_policy = policies.table(within_any, outcomes, comparison, by_workload)
     figures = long.table(by_policy, by_workload, by_region, serving.tokens(scenario, outcomes))
     return pl.concat([figures, long.differences(outcomes, comparison.baseline)])

@@ -1,13 +1,14 @@
-"""Means, shares and totals of an outcome, over counted or expected requests."""
+"""Means, shares, totals and P95s of outcomes, over counted or expected requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from carbonroute.outcome import Counts, Outcome, Sums
+from carbonroute.outcome.mixture import quantiles
 from carbonroute.units import G_PER_KG, pct
 from carbonroute.workloads.energy import Emissions
 
@@ -38,6 +39,19 @@ def share_pct(part: Counts, whole: Counts) -> float | None:
     """Return how many of some requests are in a part of them, in percent; None where there are none."""
     share = mean(part, whole)
     return None if share is None else pct(share)
+
+
+def p95_ms(outcomes: Sequence[Outcome], workloads: Sequence[int | None]) -> list[float | None]:
+    """Return the P95 latency of a workload under each policy, ms; None where none of it was served.
+
+    `workloads`: the workload for each outcome; None for all requests.
+    """
+    values = quantiles([outcome.latency for outcome in outcomes], 0.95, workloads)
+    of = [slice(None) if workload is None else workload for workload in workloads]
+    return [
+        value if outcome.served[:, some].any() else None
+        for value, outcome, some in zip(values, outcomes, of, strict=True)
+    ]
 
 
 def total_kg(emissions: Emissions) -> float:

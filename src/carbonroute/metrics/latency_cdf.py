@@ -10,6 +10,7 @@ import polars as pl
 from carbonroute.arrays import Array
 from carbonroute.metrics.averages import labelled
 from carbonroute.outcome import LatencyDistribution, Outcome
+from carbonroute.outcome.mixture import quantiles
 
 SCHEMA = {"policy": pl.String, "clairvoyant": pl.Boolean, "share": pl.Float64, "latency_ms": pl.Float64}
 
@@ -25,10 +26,10 @@ def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
     They are evenly spaced, and closer where requests are many times shorter than the longest one.
     """
     parts = [pl.DataFrame(schema=SCHEMA)]
-    for outcome in outcomes:
-        if outcome.queueing and not outcome.served.any():
-            continue
-        shares, latency_ms = _curve(outcome.latency, max(outcome.latency.quantile(1.0), 1e-9))
+    known = [outcome for outcome in outcomes if not outcome.queueing or outcome.served.any()]
+    highest_ms = quantiles([outcome.latency for outcome in known], 1.0)
+    for outcome, end_ms in zip(known, highest_ms, strict=True):
+        shares, latency_ms = _curve(outcome.latency, max(end_ms, 1e-9))
         # At an array, polars imports all of `numpy.ma`.
         columns = {"share": shares.tolist(), "latency_ms": latency_ms.tolist()}
         parts.append(labelled(outcome, columns))

@@ -46,8 +46,9 @@ def table(
 
 def headline(evidence: Evidence) -> str:
     """Return the answer to "is it worth it", and after it all that it does not say yet."""
-    answer = finding(evidence.policies, recommended(evidence))
-    return " ".join([*worth(evidence), answer, *doubts(evidence)])
+    most = recommended(evidence)
+    answer = finding(evidence.policies, most)
+    return " ".join([*worth(evidence, most), answer, *doubts(evidence, most)])
 
 
 def notes(

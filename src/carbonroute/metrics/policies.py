@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from carbonroute.metrics import slo
-from carbonroute.metrics.averages import mean, number, share_pct, total_kg
+from carbonroute.metrics.averages import mean, number, p95_ms, share_pct, total_kg
 from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.measure import GRAMS, INTENSITY, extra_pct, measure_of_row
 from carbonroute.metrics.queueing import (
@@ -21,7 +21,6 @@ from carbonroute.metrics.queueing import (
     of_queues,
 )
 from carbonroute.outcome import Outcome
-from carbonroute.outcome.mixture import quantiles
 from carbonroute.scenario import Scenario
 from carbonroute.units import pct
 
@@ -77,20 +76,34 @@ _BURDENS = ("slo_violation_pct", "avg_latency_ms")
 _ROUNDING = 1e-9
 
 
-def table(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison) -> pl.DataFrame:
-    """Return the policy table; see `Tables.policies`."""
-    return pl.DataFrame(rows(scenario, outcomes, comparison), schema=TYPES)
+def table(
+    scenario: Scenario,
+    outcomes: Sequence[Outcome],
+    comparison: Comparison,
+    by_workload: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return the policy table; see `Tables.policies`.
+
+    `by_workload`: the workload table, if there is one, whose P95s are taken over.
+    """
+    return pl.DataFrame(rows(scenario, outcomes, comparison, by_workload), schema=TYPES)
 
 
-def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison) -> list[dict[str, Any]]:
+def rows(
+    scenario: Scenario,
+    outcomes: Sequence[Outcome],
+    comparison: Comparison,
+    by_workload: pl.DataFrame | None = None,
+) -> list[dict[str, Any]]:
     """Return the rows of that table, by column; policies are judged by the scenario's limit."""
     baseline, limit_pct = comparison.baseline, pct(scenario.limits.violations)
     workloads = [workload.name for workload in scenario.workloads]
-    p95_ms = quantiles([outcome.latency for outcome in outcomes], 0.95)
     worst = [slo.worst(workloads, outcome) for outcome in outcomes]
-    worst_p95_ms = _p95_ms(workloads, outcomes, [name for name, _ in worst])
+    places = [None if name is None else workloads.index(name) for name, _ in worst]
+    of_all_ms = p95_ms(outcomes, [None] * len(outcomes))
+    of_worst_ms = p95_ms(outcomes, places) if by_workload is None else _taken_over(by_workload, places)
     results: list[dict[str, Any]] = []
-    for place, (outcome, p95_latency_ms) in enumerate(zip(outcomes, p95_ms, strict=True)):
+    for place, outcome in enumerate(outcomes):
         violations = share_pct(outcome.violations, outcome.requests)
         name, most = worst[place]
         viable = slo.keeps(most if scenario.limit_per == "workload" else violations, limit_pct)
@@ -100,7 +113,7 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
                 "clairvoyant": outcome.clairvoyant,
                 "requests": number(outcome.requests),
                 "avg_latency_ms": mean(outcome.latency_sum_ms, outcome.served),
-                "p95_latency_ms": p95_latency_ms if outcome.served.any() else None,
+                "p95_latency_ms": of_all_ms[place],
                 "slo_violation_pct": violations,
                 INTENSITY.amount: INTENSITY.of(outcome),
                 INTENSITY.reduction: INTENSITY.reduction_of(outcome, baseline),
@@ -117,7 +130,7 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
                 slo.WORST_PCT: most,
                 slo.PER: scenario.limit_per,
                 UNLIMITED_WORST_PCT: _unlimited_worst(workloads, outcome, comparison),
-                slo.WORST_P95: worst_p95_ms[place],
+                slo.WORST_P95: of_worst_ms[place],
             }
         )
     for row, name in zip(results, _dominated_by(results), strict=True):
@@ -125,17 +138,11 @@ def rows(scenario: Scenario, outcomes: Sequence[Outcome], comparison: Comparison
     return results
 
 
-def _p95_ms(
-    workloads: Sequence[str], outcomes: Sequence[Outcome], names: Sequence[str | None]
-) -> list[float | None]:
-    """Return the P95 latency of a workload under each policy, ms; None where none of it was served."""
-    p95_ms: list[float | None] = [None] * len(outcomes)
-    of_each = [None if name is None else workloads.index(name) for name in names]
-    for index in range(len(workloads)):
-        of = [i for i, one in enumerate(outcomes) if of_each[i] == index and one.served[:, index].any()]
-        for place, value in zip(of, quantiles([outcomes[i].latency for i in of], 0.95, index), strict=True):
-            p95_ms[place] = value
-    return p95_ms
+def _taken_over(by_workload: pl.DataFrame, workloads: Sequence[int | None]) -> list[float | None]:
+    """Return the P95 latency of a workload under each policy, ms, from the workload table."""
+    known = by_workload["p95_latency_ms"].to_list()
+    rows = range(0, len(known), len(known) // len(workloads))
+    return [None if index is None else known[row + index] for row, index in zip(rows, workloads, strict=True)]
 
 
 def _unlimited_worst(workloads: Sequence[str], outcome: Outcome, comparison: Comparison) -> float | None:

@@ -109,7 +109,7 @@ class Mixture:
         To 1e-9 of itself. For a share of 1 it is the latency that one request in a thousand million exceeds,
         or the highest one, where there is one; to 1e-4.
         """
-        return quantiles([self], share, workload)[0]
+        return quantiles([self], share, [workload])[0]
 
     def cdf(self, latency_ms: Array, workload: int | None = None) -> Array:
         """Return the share of requests within each of some ascending latencies; NaN without requests."""
@@ -170,17 +170,18 @@ class Mixture:
 
 
 def quantiles(
-    distributions: Sequence[LatencyDistribution], share: float, workload: int | None = None
+    distributions: Sequence[LatencyDistribution], share: float, workloads: Sequence[int | None] | None = None
 ) -> list[float]:
     """Return a quantile of each of several distributions, ms; NaN without requests.
 
     Expected latencies are searched together: much sooner, and bit-identical to each of them alone.
 
     `share`: of the requests that stay within the quantile, 0…1.
-    `workload`: whose requests; None for all.
+    `workloads`: whose requests, for each distribution; None for all.
     """
     quantiles_ms, together = np.full(len(distributions), np.nan), defaultdict(list)
-    for place, distribution in enumerate(distributions):
+    workloads = workloads or [None] * len(distributions)
+    for place, (distribution, workload) in enumerate(zip(distributions, workloads, strict=True)):
         if not isinstance(distribution, Mixture):
             quantiles_ms[place] = distribution.quantile(share, workload)
         elif len((part := distribution._of(workload)).groups):

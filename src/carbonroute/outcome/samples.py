@@ -45,10 +45,12 @@ class Samples:
         """
         parts = self._of(workload)
         count = sum(part.size for part in parts)
-        if count < _BRACKETED:
-            return _interpolated(np.concatenate(parts), share * (count - 1)) if count else math.nan
+        if not count:
+            return math.nan
         if share == 1:
             return float(max(part.max() for part in parts))
+        if count < _BRACKETED:
+            return _interpolated(np.concatenate(parts), share * (count - 1))
         place = share * (count - 1)
         first = min(int(place), count - 2)
         sample = np.sort(np.concatenate([part[:: count // _SAMPLE] for part in parts]))

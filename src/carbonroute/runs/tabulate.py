@@ -24,7 +24,6 @@ from carbonroute.metrics import (
     routing,
     saving,
     serving,
-    slo,
     wait_cdf,
     workloads,
 )
@@ -47,9 +46,9 @@ def tabulate(
     `figures_of` gives them, concatenated.
     """
     scenario, capacity, baseline = inputs.scenario, inputs.capacity, comparison.baseline
-    by_policy = policies.table(scenario, outcomes, comparison)
-    by_region = routing.table(scenario, outcomes)
     by_workload = workloads.table(scenario, outcomes)
+    by_policy = policies.table(scenario, outcomes, comparison, by_workload)
+    by_region = routing.table(scenario, outcomes)
     by_step = saving.table(scenario, comparison)
     of_tokens = serving.tokens(scenario, outcomes)
     if replications is None:
@@ -73,7 +72,6 @@ def tabulate(
         saving=by_step,
         intervals=confidence,
         baseline=comparison.same_capacity or baseline,
-        medians_ms=partial(workloads.medians_ms, by_workload=slo.per_workload(by_policy)),
         outcomes={outcome.policy: outcome for outcome in outcomes},
         hours=scenario.horizon.hours * comparison.replications,
         horizon_h=scenario.horizon.hours,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from carbonroute.metrics.best import best, runnable
 from carbonroute.metrics.masses import mass_in_words
 from carbonroute.metrics.measure import GRAMS, Measure, effect, measure_of, saves, stated
 from carbonroute.metrics.saving import FIXED, HOURLY
+from carbonroute.metrics.workloads import medians_ms
 from carbonroute.outcome import Outcome
 from carbonroute.units import G_PER_KG, HOURS_PER_DAY, HOURS_PER_YEAR, MS_PER, years
 
@@ -36,9 +37,6 @@ class Evidence:
         Tables of the run; see `carbonroute.metrics.Tables`.
     baseline
         The policy that the saving refers to: where requests queue, Latency-First on the same capacity.
-    medians_ms
-        Returns the median latency of an outcome's requests by workload, ms, or in one number for all of them
-        where the limit is one for all.
     outcomes
         Outcome of each policy, by label.
     hours
@@ -50,7 +48,6 @@ class Evidence:
     saving: pl.DataFrame
     intervals: pl.DataFrame
     baseline: Outcome
-    medians_ms: Callable[[Outcome], Sequence[float]]
     outcomes: Mapping[str, Outcome]
     hours: float
     horizon_h: int
@@ -71,9 +68,8 @@ def recommended(evidence: Evidence) -> dict[str, Any] | None:
     return best(runnable(evidence.policies.filter("viable")), evidence.reduction)
 
 
-def worth(evidence: Evidence) -> Iterator[str]:
-    """Yield what the recommended policy is worth; nothing where none is viable."""
-    most = recommended(evidence)
+def worth(evidence: Evidence, most: Row | None) -> Iterator[str]:
+    """Yield what the recommended policy is worth; nothing where none is viable (None)."""
     if most is None:
         return
     if not saves(most[evidence.reduction]):
@@ -126,13 +122,13 @@ def _like(horizon_h: int) -> str:
 
 
 def _time(evidence: Evidence, most: Row) -> str:
-    """Say how much longer the median request takes, of the workload that is delayed most."""
-    medians_ms = evidence.medians_ms(evidence.outcomes[most["policy"]])
-    longer_ms = [
-        after - before
-        for after, before in zip(medians_ms, evidence.medians_ms(evidence.baseline), strict=True)
-        if math.isfinite(after - before)
-    ]
+    """Say how much longer the median request takes, of the workload that is delayed most.
+
+    Where the limit is one for all requests, it is the median of all.
+    """
+    both = evidence.outcomes[most["policy"]], evidence.baseline
+    medians = zip(*medians_ms(both, by_workload=slo.per_workload(evidence.policies)), strict=True)
+    longer_ms = [after - before for after, before in medians if math.isfinite(after - before)]
     return f"and the median request is {slower(longer_ms)}"
 
 
@@ -228,9 +224,11 @@ def _by_hourly_routing(steps: Mapping[str, Row], limited: str, most: Row) -> str
     return f", which has all of them on; routing by the hour alone adds {more:.1f}"
 
 
-def doubts(evidence: Evidence) -> Iterator[str]:
-    """Yield how unsure it is that nothing is worth it: what simulated requests do not rule out."""
-    most = recommended(evidence)
+def doubts(evidence: Evidence, most: Row | None) -> Iterator[str]:
+    """Yield how unsure it is that nothing is worth it: what simulated requests do not rule out.
+
+    `most`: the recommended policy, if any.
+    """
     if most is not None and saves(most[evidence.reduction]):
         return
     candidates, late = runnable(evidence.policies), slo.limited(evidence.policies)
