@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -27,7 +28,8 @@ def ranked(policies: pl.DataFrame, column: str) -> pl.DataFrame:
 
 def best(policies: pl.DataFrame, column: str) -> dict[str, Any] | None:
     """Return the row with the highest value, the first on ties; None without any."""
-    return next(ranked(policies, column).iter_rows(named=True), None)
+    known = [row for row in policies.rows(named=True) if row[column] is not None]
+    return max(known, key=itemgetter(column), default=None)
 
 
 def best_of_each(policies: pl.DataFrame, axes: Sequence[str], column: str) -> pl.DataFrame:

@@ -12,14 +12,14 @@ from carbonroute.scenario import Scenario
 
 def carbon(scenario: Scenario, g_per_kwh: Array) -> pl.DataFrame:
     """Return the true carbon intensities of the run."""
-    hours = range(len(g_per_kwh))
-    start = scenario.horizon.start
+    start, hours = scenario.horizon.start, range(len(g_per_kwh))
     times = [start + timedelta(hours=hour) if start else None for hour in hours]
     regions = [region.name for region in scenario.regions]
+    hour_of_row = [hour for hour in hours for _ in regions]
     return pl.DataFrame(  # of lists: at an array, polars imports all of `numpy.ma`
         {
-            "hour": pl.Series(hours, dtype=pl.Int64).repeat_by(len(regions)).explode(),
-            "time": pl.Series(times, dtype=pl.Datetime("us", "UTC")).repeat_by(len(regions)).explode(),
+            "hour": hour_of_row,
+            "time": pl.Series(times, dtype=pl.Datetime("us", "UTC"))[hour_of_row],
             "region": regions * len(hours),
             "carbon_g_per_kwh": g_per_kwh.ravel().tolist(),
         }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from carbonroute.arrays import Array
-from carbonroute.metrics.averages import labelled
 from carbonroute.outcome import LatencyDistribution, Outcome
 from carbonroute.outcome.mixture import quantiles
 
@@ -25,15 +25,16 @@ def table(outcomes: Sequence[Outcome]) -> pl.DataFrame:
 
     They are evenly spaced, and closer where requests are many times shorter than the longest one.
     """
-    parts = [pl.DataFrame(schema=SCHEMA)]
     known = [outcome for outcome in outcomes if not outcome.queueing or outcome.served.any()]
     highest_ms = quantiles([outcome.latency for outcome in known], 1.0)
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA}
     for outcome, end_ms in zip(known, highest_ms, strict=True):
         shares, latency_ms = _curve(outcome.latency, max(end_ms, 1e-9))
-        # At an array, polars imports all of `numpy.ma`.
-        columns = {"share": shares.tolist(), "latency_ms": latency_ms.tolist()}
-        parts.append(labelled(outcome, columns))
-    return pl.concat(parts)
+        columns["policy"] += [outcome.policy] * len(shares)
+        columns["clairvoyant"] += [outcome.clairvoyant] * len(shares)
+        columns["share"] += shares.tolist()  # at an array, polars imports all of `numpy.ma`
+        columns["latency_ms"] += latency_ms.tolist()
+    return pl.DataFrame(columns, schema=SCHEMA)
 
 
 def _curve(latency: LatencyDistribution, end_ms: float) -> tuple[Array, Array]:

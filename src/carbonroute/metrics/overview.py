@@ -106,12 +106,13 @@ def _where_it_comes_from(saving: pl.DataFrame, policies: pl.DataFrame) -> Iterat
 def _no_violations(intervals: pl.DataFrame) -> Iterator[str]:
     """Yield a line for each number of requests, or of hours, of which none was late."""
     counted = {RULE_OF_THREE: "request", BY_THE_HOUR: "hour"}
-    none = intervals.filter(
-        pl.col("workload").is_null(), pl.col("method").is_in(counted), figure=VIOLATIONS, value=0
-    )
-    for (method, _), rows in none.group_by("method", "n", maintain_order=True):
-        n = int(rows["n"][0])
-        below = f"below {upper_bound(rows['high'][0])} % at {pct(CONFIDENCE):g} % confidence"
+    policies: dict[tuple[str, int, float], list[str]] = {}
+    for row in intervals.rows(named=True):
+        of_all = (row["workload"], row["figure"], row["value"]) == (None, VIOLATIONS, 0)
+        if of_all and row["method"] in counted:
+            policies.setdefault((row["method"], row["n"], row["high"]), []).append(row["policy"])
+    for (method, n, high), names in policies.items():
+        below = f"below {upper_bound(high)} % at {pct(CONFIDENCE):g} % confidence"
         together = ", whose requests are late together or not at all" * (method == BY_THE_HOUR)
-        of = f"{count_of(n, counted[str(method)])}{together}"
-        yield f"No violation means 0 of {of}: {below} ({', '.join(rows['policy'])})"
+        of = f"{count_of(n, counted[method])}{together}"
+        yield f"No violation means 0 of {of}: {below} ({', '.join(names)})"

@@ -147,10 +147,15 @@ def beyond_doubt(policy: Row, intervals: pl.DataFrame) -> bool | None:
     `intervals` is that of a run's `Tables`. A policy is within a limit of each workload if the intervals of
     all workloads are, and over it if one workload's interval is.
     """
-    rows = intervals.filter(policy=policy["policy"], figure=OVERALL)
-    each = pl.col("workload").is_not_null() if policy.get(PER) == "workload" else pl.col("workload").is_null()
-    ends = rows.filter(each, pl.col("low").is_not_null(), pl.col("high").is_not_null())
-    if ends.is_empty():
+    each = policy.get(PER) == "workload"
+    ends = [
+        (row["low"], row["high"])
+        for row in intervals.rows(named=True)
+        if (row["policy"], row["figure"]) == (policy["policy"], OVERALL)
+        and (row["workload"] is not None) == each
+        and None not in (row["low"], row["high"])
+    ]
+    if not ends:
         return None
     limit = allowed(policy["max_violation_pct"])
-    return bool((ends["high"] <= limit).all() if policy["viable"] else (ends["low"] > limit).any())
+    return all(high <= limit for _, high in ends) if policy["viable"] else any(low > limit for low, _ in ends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import polars as pl
 
 from carbonroute.metrics import slo
 from carbonroute.metrics.best import best, runnable
+from carbonroute.metrics.long import KEY
 from carbonroute.metrics.masses import mass_in_words
 from carbonroute.metrics.measure import GRAMS, Measure, effect, measure_of, saves, stated
 from carbonroute.metrics.saving import FIXED, HOURLY
@@ -159,20 +161,20 @@ def _late(evidence: Evidence, most: Row) -> str:
 
     A limit on all requests stands beside the share of all that are late.
     """
-    workloads, limit_pct = evidence.workloads.filter(policy=most["policy"]), most["max_violation_pct"]
-    known = workloads.drop_nulls(slo.OVERALL).sort(slo.OVERALL, descending=True, maintain_order=True)
-    named = known.filter(pl.col(slo.OVERALL) >= _SHOWN_PCT).head(_NAMED)
+    workloads, limit_pct = evidence.workloads.rows(named=True), most["max_violation_pct"]
+    known = [row for row in workloads if row["policy"] == most["policy"] and row[slo.OVERALL] is not None]
+    worst_first = sorted(known, key=itemgetter(slo.OVERALL), reverse=True)
+    named = [row for row in worst_first if row[slo.OVERALL] >= _SHOWN_PCT][:_NAMED]
     limit = f"limit {limit_pct:.6g} %"
-    if named.is_empty() and evidence.intervals.height and (known[slo.OVERALL] == 0).all():
+    if not named and evidence.intervals.height and not any(row[slo.OVERALL] for row in known):
         return f"No simulated request is late ({limit})."
-    each = slo.per_workload(evidence.policies) or known.height == 1
-    if named.is_empty():
+    each = slo.per_workload(evidence.policies) or len(known) == 1
+    if not named:
         if each and limit_pct < 2 * _SHOWN_PCT:
             return f"No workload is late more often than its limit allows ({limit_pct:.6g} %)."
         return f"Less than 0.01 % of any workload is late ({limit})."
-    rows = named.rows(named=True)
-    shares = [f"{slo.beside(limit_pct, row[slo.OVERALL])} % of {row['name']}" for row in rows]
-    if more := known.height - len(shares):
+    shares = [f"{slo.beside(limit_pct, row[slo.OVERALL])} % of {row['name']}" for row in named]
+    if more := len(known) - len(shares):
         shares.append(f"less of {'the other' if more == 1 else f'{more} more'} workload{'s' * (more > 1)}")
     listed = " and ".join(filter(None, [", ".join(shares[:-1]), shares[-1]]))
     if each:
@@ -257,12 +259,10 @@ def _after(policy: Row) -> str:
 
 def _sure(evidence: Evidence, most: Row) -> Iterator[str]:
     """Say how sure saving and verdict are, where requests are sampled."""
-    of_saving = evidence.intervals.filter(
-        pl.col("workload").is_null(), pl.col("low").is_not_null(), policy=most["policy"],
-        figure=evidence.reduction,
-    )  # fmt: skip
-    if of_saving.height:
-        low, high = of_saving.select("low", "high").row(0)
-        yield f"The saving of {most['policy']} is {low:z.1f} to {high:z.1f} % at 95 % confidence."
+    of_saving = (most["policy"], None, evidence.reduction)
+    for row in evidence.intervals.rows(named=True):
+        if tuple(row[name] for name in KEY) == of_saving and row["low"] is not None:
+            ends = f"{row['low']:z.1f} to {row['high']:z.1f} %"
+            yield f"The saving of {most['policy']} is {ends} at 95 % confidence."
     if slo.beyond_doubt(most, evidence.intervals) is False:
         yield f"Whether {most['policy']} stays within the limit is not beyond doubt."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Index
 from carbonroute.catalogue import Gpu, gpus, language_model, language_models
 from carbonroute.catalogue import gpu as catalogued_gpu
 from carbonroute.control.capacity import Capacity, Replicas
@@ -194,7 +194,7 @@ def timed(
         for key in ("ttft_slo_ms", "tpot_slo_ms")
         if getattr(workload, key) is not None and not all(by_llm[w])
     ]
-    if faults := faults or list(_without_room(laws, scenario, llm)):
+    if faults := faults or list(_without_room(pool, laws, scenario, llm)):
         raise InputError(scenario.name, faults)
     return tuple(
         _of_idle_replica(law, [llm[int(p)] for p in own])
@@ -205,10 +205,12 @@ def timed(
 
 
 def _without_room(
-    laws: Sequence[ServiceLaw], scenario: Scenario, llm: Mapping[int, LlmPool]
+    pool: Index, laws: Sequence[ServiceLaw], scenario: Scenario, llm: Mapping[int, LlmPool]
 ) -> Iterator[Fault]:
-    """Yield a fault for each pool whose cache is too small for the mean request of a workload, each once."""
-    pool = serving(pools_of(scenario), [workload.id for workload in scenario.workloads])
+    """Yield a fault for each pool whose cache is too small for the mean request of a workload, each once.
+
+    `pool`: that which serves a workload in a region, shape (W, R).
+    """
     places = places_of(scenario)
     told: set[tuple[str, str]] = set()
     for own, law, workload in zip(pool.tolist(), laws, scenario.workloads, strict=True):

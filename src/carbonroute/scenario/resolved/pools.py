@@ -13,7 +13,8 @@ from carbonroute.scenario.written.pools import Pool
 
 def pools_of(scenario: Scenario) -> list[tuple[Pool, ...]]:
     """Return the pools of each region: its own, or those of every region, or one without limits."""
-    return [region.pools or scenario.pools or (Pool(),) for region in scenario.regions]
+    of_others = scenario.pools or (Pool(),)
+    return [region.pools or of_others for region in scenario.regions]
 
 
 def places_of(scenario: Scenario) -> list[str]:

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from carbonroute.arrays import Array
+from carbonroute.arrays import Array, Mask
 from carbonroute.scenario.resolved.capacity import mean_service_ms
-from carbonroute.scenario.resolved.residency import allowed_regions
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.units import pct
 from carbonroute.workloads import ServiceLaw
@@ -20,17 +19,20 @@ AMPLE = 2
 NEGLIGIBLE = 1e-9
 
 
-def reach_notes(scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array) -> Iterator[str]:
+def reach_notes(
+    scenario: Scenario, laws: Sequence[ServiceLaw], rtt_ms: Array, allowed: Mask | None
+) -> Iterator[str]:
     """Yield why routing is of no use, or why no policy keeps the limit on violations.
 
     Of each workload at least P(S > SLO − min RTT(o, r)) is late, over all origins and regions, whatever the
     policy and the origins' shares: jitter and waits are not negative.
 
     `rtt_ms`: round trips, ms, shape (O, R).
+    `allowed`: whether a region may serve a cell, shape (O, W, R); None where all may serve all.
     """
     if len(scenario.regions) == 1:
         yield f"{scenario.regions[0].name} is the only region: there is nowhere else to route to"
-    allowed, mean_ms = allowed_regions(scenario), mean_service_ms(scenario, laws)
+    mean_ms = mean_service_ms(scenario, laws)
     for index, (workload, law) in enumerate(zip(scenario.workloads, laws, strict=True)):
         logged = any(
             any(scenario.traffic.measures(column, workload.id))

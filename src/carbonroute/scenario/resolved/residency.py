@@ -30,9 +30,11 @@ def allowed_regions(scenario: Scenario) -> Mask | None:
     return None if of_cells.all() else of_cells
 
 
-def residency_notes(scenario: Scenario) -> Iterator[str]:
-    """Yield how many requests may not be served everywhere, in words; nothing where all may."""
-    allowed = allowed_regions(scenario)
+def residency_notes(scenario: Scenario, allowed: Mask | None) -> Iterator[str]:
+    """Yield how many requests may not be served everywhere, in words; nothing where all may.
+
+    `allowed`: as of `allowed_regions`.
+    """
     if allowed is not None:
         bound = ~allowed.all(axis=-1)
         of_origins, of_workloads = (

@@ -108,6 +108,7 @@ def resolve(scenario: Scenario) -> Inputs:
     with refusals.noted("capacity"):
         capacity, servers = capacity_of(scenario, arrivals, laws, llm)
     refusals.refuse(scenario)
+    allowed = allowed_regions(scenario)
     inputs = Inputs(
         scenario=scenario,
         origin_share=np.array([origin.share for origin in scenario.origins]),
@@ -122,7 +123,7 @@ def resolve(scenario: Scenario) -> Inputs:
         jitter=rtt.jitter,
         capacity=capacity,
         candidates=(),
-        allowed=allowed_regions(scenario),
+        allowed=allowed,
         files={
             **_files(scenario, laws),
             **(forecast.files(query) if forecast else {}),
@@ -137,8 +138,8 @@ def resolve(scenario: Scenario) -> Inputs:
             *rtt.notes,
             *servers,
             *llm_notes(scenario, laws, capacity, rtt.rtt_ms),
-            *residency_notes(scenario),
-            *reach_notes(scenario, laws, rtt.rtt_ms),
+            *residency_notes(scenario, allowed),
+            *reach_notes(scenario, laws, rtt.rtt_ms, allowed),
         ),
     )
     candidates = _candidates(scenario, inputs.candidate, refusals)
