@@ -133,6 +133,14 @@ def test_within_over_or_not_sure(late: tuple[int, ...], viable: bool, sure: bool
     assert slo.beyond_doubt(found, intervals.clear()) is None
 
 
+def test_doubts_are_of_the_requests_that_the_limit_is_on(tmp_path: Path) -> None:
+    """0.6 % of all requests are late for sure, and 6 % of the long ones within the sampling error of 5 %."""
+    one = outcome((9000, 1000), (0, 60))
+    intervals = violations(["short", "long"], [one])
+    for per, sure in (("all", True), ("workload", False)):
+        assert slo.beyond_doubt(row(scenario(tmp_path, per), one), intervals) is sure
+
+
 def test_the_headline_names_the_workload(tmp_path: Path) -> None:
     near, far = outcome((900, 100), (0, 2), "Near"), outcome((900, 100), (17, 33), "Far", carbon=0.4)
     said = finding(table(scenario(tmp_path), near, far))
