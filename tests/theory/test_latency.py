@@ -560,8 +560,10 @@ def test_violations_of_the_published_scenario() -> None:
 @pytest.mark.parametrize("jitter_std", [0.01, 3.0, 200.0])
 @pytest.mark.parametrize(
     "law",
-    [lognormal(100, 0.5), lognormal(100, 50), lognormal(100, 60), lognormal(100, 3000)]
-    + [gamma(100, 1), gamma(100, 40), gamma(100, 100), gamma(100, 250)],
+    [
+        *(lognormal(100, std) for std in (0.5, 50, 60, 3000)),
+        *(gamma(100, std) for std in (1, 40, 100, 250)),
+    ],
     ids=repr,
 )
 def test_violations_after_a_wait_are_those_of_less_time(law: ServiceLaw, jitter_std: float) -> None:
