@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Cells with fewer requests than this part of the mean are answered by themselves: they load nothing.
 _NEXT_TO_NOTHING = 1e-7
 
-#: Ticks × cells × regions that are written down together.
+#: AlikeTicks × cells × regions that are written down together.
 _TOGETHER = 2**16
 
 #: What a limit may be passed by, as a part of it: rounding.
@@ -121,7 +121,7 @@ class RoutingProblem:
             servers=known(view.servers, "what regions can carry"),
         )
 
-    def ticks(self, at_once: int | None = None) -> Iterator[Ticks]:
+    def ticks(self, at_once: int | None = None) -> Iterator[AlikeTicks]:
         """Yield the hours: together those that have the same cells, ways and pools, at most so many."""
         per_s, pool = (values.reshape(len(values), -1) for values in (self.requests_per_s, self.pool))
         some = per_s > _NEXT_TO_NOTHING * per_s.mean(axis=1, keepdims=True)
@@ -134,7 +134,7 @@ class RoutingProblem:
             for start in range(0, len(alike), together):
                 yield self._of(np.array(alike[start : start + together]), cells)
 
-    def _of(self, hours: Regions, cells: Regions) -> Ticks:
+    def _of(self, hours: Regions, cells: Regions) -> AlikeTicks:
         """Return some hours with requests from these cells alone."""
 
         def of_cells(values: NDArray[Any]) -> NDArray[Any]:
@@ -144,7 +144,7 @@ class RoutingProblem:
         pool, place = np.unique(self.pool[hours[0]], return_index=True)
         servers = np.full((len(hours), pool[-1] + 1), np.inf)
         servers[:, pool] = self.servers.reshape(len(self.servers), -1)[np.ix_(hours, place)]
-        return Ticks(
+        return AlikeTicks(
             hour=hours,
             cells=cells,
             workload=cells % self.cost.shape[2],
@@ -159,8 +159,8 @@ class RoutingProblem:
 
 
 @dataclass(frozen=True)
-class Ticks:
-    """Hours, or ticks of a router, with requests from the same cells: G ticks, C cells, R regions, P pools.
+class AlikeTicks:
+    """Hours, or a router's ticks, with requests from the same cells: G ticks, C cells, R regions, P pools.
 
     Attributes
     ----------
@@ -189,10 +189,10 @@ class Ticks:
     pool: Regions
     servers: Array
 
-    def __getitem__(self, which: Mask | slice) -> Ticks:
+    def __getitem__(self, which: Mask | slice) -> AlikeTicks:
         shared = {"cells", "workload", "allowed", "pool"}
         parts = {name: values if name in shared else values[which] for name, values in vars(self).items()}
-        return Ticks(**parts)
+        return AlikeTicks(**parts)
 
     def load(self, weights: Array) -> Array:
         """Return the servers in use on average in each pool, shape (G, P), by weights of shape (G, C, R)."""
@@ -335,7 +335,7 @@ class Program:
         return np.where(np.arange(len(self.columns.cost)) < len(self.cell), np.inf, 0.0)
 
     @classmethod
-    def each(cls, ticks: Ticks, limits: RoutingLimits) -> Iterator[tuple[int, Program]]:
+    def each(cls, ticks: AlikeTicks, limits: RoutingLimits) -> Iterator[tuple[int, Program]]:
         """Yield the place and the program of each tick, without capacities that it cannot reach."""
         cell, region = np.nonzero(ticks.allowed)
         pool, cells, regions = ticks.pool[cell, region], len(ticks.cells), ticks.allowed.shape[1]

@@ -13,10 +13,10 @@ from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Regions, SplittingPolicy, View
 from carbonroute.policies.plan import Plan
 from carbonroute.policies.programs import (
+    AlikeTicks,
     Program,
     RoutingLimits,
     RoutingProblem,
-    Ticks,
     answered,
     g_per_h,
     route,
@@ -152,14 +152,14 @@ class Stock:
     most: Array
 
 
-def _in_pools(tick: Ticks, stock: Stock, servers: Array) -> Array:
+def _in_pools(tick: AlikeTicks, stock: Stock, servers: Array) -> Array:
     """Return the servers of each pool, shape (P,): those given, shape (Q,), and the others as they are."""
     of_pool: Array = tick.servers[0].copy()
     of_pool[stock.pool] = servers
     return of_pool
 
 
-def _placed(tick: Ticks, limits: RoutingLimits, stock: Stock) -> Array:
+def _placed(tick: AlikeTicks, limits: RoutingLimits, stock: Stock) -> Array:
     """Return the servers of each pool of the stock, shape (Q,), with which requests and idling cost least."""
     if not len(tick.cells):
         return stock.lower
@@ -204,7 +204,7 @@ class Placement:
     excess: tuple[slice, ...]
 
     @classmethod
-    def of(cls, tick: Ticks, limits: RoutingLimits, stock: Stock) -> Placement:
+    def of(cls, tick: AlikeTicks, limits: RoutingLimits, stock: Stock) -> Placement:
         """Write down a tick without servers in the stock's pools: servers placed add to their capacity."""
         from scipy.sparse import block_array, csr_array, diags_array, eye_array, hstack, vstack
 
