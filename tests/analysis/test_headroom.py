@@ -25,6 +25,7 @@ from carbonroute.runs import capacities as runs_on_capacities
 from carbonroute.runs.store import read_manifest
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import small
+from helpers.queued_runs import inputs_of
 
 #: Two regions; 0.7 · 2 s + 0.3 · 12 s = 5 s of a server for a request, 0.8 a second: 4 servers of work.
 #: A has twice the servers of B, which is cleaner, and all but Latency-First send everything there.
@@ -629,3 +630,10 @@ def test_intervals_are_printed_below_their_figures(
     assert document["points"][0].keys() == set(several.points.columns)
     assert main(command) == 0
     assert "One run: how sure these figures are, --replications 5 tells." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("queue_limit", [50, None])
+def test_capacities_are_run_together_where_no_request_is_expected(queue_limit: int | None) -> None:
+    pools = [{"servers": 2} if queue_limit is None else {"servers": 2, "queue_limit": queue_limit}]
+    capacity = inputs_of(pools=pools).capacity
+    assert runs_on_capacities.in_portions([capacity] * 3, 0.0, 4) == [[capacity] * 3]

@@ -132,6 +132,24 @@ def test_waits_are_those_of_theory() -> None:
     assert 1 - queueing.wait.cdf(np.linspace(0, 5000, 3))[0] == pytest.approx(waits, abs=0.02)
 
 
+def test_latencies_of_each_workload_are_of_its_served_requests() -> None:
+    [one] = document()["workloads"]
+    workloads = [
+        {**one, "id": name, "name": name, "share": share} for name, share in [("a", 0.3), ("b", 0.7)]
+    ]
+    (outcome,) = run(
+        inputs_of(
+            pools=[{"servers": 2, "queue_limit": 3}],
+            workloads=workloads,
+            policies=[{"use": "latency-first"}],
+        )
+    )
+    assert queueing_of(outcome).rejected.sum(axis=(0, 2)).all()
+    for workload in range(2):
+        mean_ms = outcome.latency_sum_ms[:, workload].sum() / outcome.served[:, workload].sum()
+        assert outcome.latency.mean(workload) == pytest.approx(mean_ms, rel=1e-9)
+
+
 def test_a_full_queue_rejects_and_rejected_requests_are_violations_without_latency() -> None:
     inputs = inputs_of(pools=[{"servers": 2, "queue_limit": 3}], policies=[{"use": "latency-first"}])
     (outcome,) = run(inputs)

@@ -17,8 +17,9 @@ from rich.console import Console
 
 from carbonroute.cli.results import print_run
 from carbonroute.control.router import Control
+from carbonroute.engines import queued
 from carbonroute.figures.findings import carbon_column, headline
-from carbonroute.metrics import Comparison, Tables, as_published, figures_of, simulation_results
+from carbonroute.metrics import Comparison, Tables, as_published, figures_of, pools, simulation_results
 from carbonroute.metrics.measure import stated
 from carbonroute.outcome import Histogram, Outcome, Paired, Queueing, Samples
 from carbonroute.report.page import TableBlock
@@ -28,6 +29,7 @@ from carbonroute.runs.store import RunFolder, read_tables, write_run
 from carbonroute.runs.tabulate import tabulate as tabulate_within
 from carbonroute.scenario import Inputs, load, resolve
 from carbonroute.workloads.energy import Emissions
+from helpers.queued_runs import inputs_of
 
 
 @pytest.fixture(scope="module")
@@ -469,3 +471,11 @@ def test_headline_table_and_figures_state_the_same_reduction(inputs: Inputs) -> 
     )
     assert "50.0" in far
     assert "25.0" not in far
+
+
+def test_where_the_warm_up_leaves_no_whole_hour_means_are_unknown() -> None:
+    queued_inputs = inputs_of(pools=[{"servers": 4}], control={"interval_s": 600, "warmup_hours": 1.9})
+    table = pools.table(queued_inputs.scenario, queued_inputs.capacity, queued.run(queued_inputs))
+    of_hours = ["servers", "utilisation_pct", "peak_utilisation_pct", "avg_waiting"]
+    assert table.select(pl.col(of_hours).is_null().all()).row(0) == (True,) * 4
+    assert not table["rejected"].has_nulls()

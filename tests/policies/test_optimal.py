@@ -12,7 +12,7 @@ import pytest
 
 from carbonroute.arrays import Array
 from carbonroute.errors import PolicyError
-from carbonroute.policies import POLICIES, View, decide, simplex, split, splits
+from carbonroute.policies import POLICIES, View, decide, programs, simplex, split, splits
 from carbonroute.policies.base import PolicyLike
 from carbonroute.policies.constrained_hybrid import ConstrainedHybrid
 from carbonroute.policies.hybrid import Hybrid
@@ -43,6 +43,31 @@ def others() -> list[PolicyLike]:
 
 def answer(policy: PolicyLike, seen: View) -> Array:
     return split(policy, seen) if splits(policy) else np.eye(seen.rtt_ms.shape[-1])[decide(policy, seen)]
+
+
+@pytest.mark.parametrize("together", [2**16, 50])
+@pytest.mark.parametrize(
+    "policy", [Optimal(), Optimal(max_violation=0.01, max_region_share=0.6), Provision(max_violation=0.01)]
+)
+def test_hours_together_are_answered_as_each_by_itself(
+    policy: Optimal | Provision, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_TOGETHER", together)
+    seen = ticks.view(3, 12, 3, 2, 4, load=0.7, risk=0.1)
+    requests_per_s, available = known(seen.requests_per_s).copy(), known(seen.available).copy()
+    pool, servers = known(seen.pool).copy(), known(seen.servers).copy()
+    requests_per_s[[1, 2], 0] = requests_per_s[5] = 0  # cells without requests, and an hour
+    available[[3, 4, 8], ..., 1] = available[[6, 8], :, 1, 2] = False
+    pool[[7, 9]] = pool[7, ..., [1, 0, 2, 3]].transpose(1, 2, 0)
+    servers[10], servers[11] = 20 * servers[10], np.inf
+    seen = replace(seen, requests_per_s=requests_per_s, available=available, pool=pool, servers=servers)
+    whole = policy.plan(seen)
+    for hour in range(12):
+        alone = policy.plan(ticks.hour(seen, hour))
+        assert (whole.weights[hour] == alone.weights[0]).all()
+        assert (known(whole.server_worth_g_per_h)[hour] == known(alone.server_worth_g_per_h)[0]).all()
+        if whole.servers is not None:
+            assert (whole.servers[hour] == known(alone.servers)[0]).all()
 
 
 @pytest.mark.parametrize("shape", [(50, 2, 1, 2), (50, 3, 2, 4), (50, 4, 3, 5), (50, 1, 4, 7)])

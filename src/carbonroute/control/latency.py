@@ -35,6 +35,9 @@ from carbonroute.workloads.integrals import over_scores
 #: Infinite times are as far as that: differences between them stay numbers.
 _FAR_MS = 1e30
 
+#: Violation shares below it are not taken from a table.
+_RARE = 1e-6
+
 
 class Latency:
     """Law of service time + jitter. O origins, W workloads, R regions.
@@ -198,10 +201,17 @@ class Latency:
                 yield w
 
     def _late(self, workload: int, left_ms: Array, *, often: bool = False) -> Array:
-        """Return P(service + jitter > left) of a workload, shape (…, O, R); of many times from a table."""
+        """Return P(service + jitter > left) of a workload, shape (…, O, R); of many times from a table.
+
+        A table errs by a part of 1: a share that is small keeps its digits, and is integrated.
+        """
         law, pairs = self.laws[workload], self.rtt_ms.shape
         if often and tabulates(law, self.jitter):
-            return self._table(workload, 0, law)(left_ms)
+            shares = self._table(workload, 0, law)(left_ms)
+            rare = shares < _RARE
+            each_ms, which = np.unique(left_ms[rare], return_inverse=True)
+            shares[rare] = self.beyond(each_ms, workload, 0, 0)[which]
+            return shares
         asked = np.empty(left_ms.shape, dtype=complex)  # a pair and a time: numbers that can be sorted
         asked.real = np.arange(self.rtt_ms.size).reshape(pairs) if self.jitter.by_pair else 0
         asked.imag = left_ms

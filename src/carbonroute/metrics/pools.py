@@ -79,12 +79,14 @@ def table(scenario: Scenario, capacity: Capacity, outcomes: Sequence[Outcome]) -
         if outcome.queueing
         for row in _pools(scenario, capacity, outcome.queueing)
     ]
-    return pl.DataFrame(rows, schema=POOLS)
+    return pl.DataFrame(rows, schema=POOLS).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def _pools(scenario: Scenario, capacity: Capacity, queueing: Queueing) -> Iterator[dict[str, Any]]:
     hourly = Hourly.of(queueing)
     counted = ~np.isnan(hourly.servers).any(axis=1)  # not the hours of a warm-up
+    if not counted.any():  # the warm-up ends in the last hour: nothing is known of a whole one
+        hourly, counted = Hourly(*np.full((4, 1, len(capacity.region)), np.nan)), np.ones(1, dtype=bool)
     busy, servers = np.nan_to_num(hourly.utilisation[counted]), hourly.servers[counted]
     columns = {
         "servers": servers.mean(axis=0),
@@ -99,7 +101,7 @@ def _pools(scenario: Scenario, capacity: Capacity, queueing: Queueing) -> Iterat
     worth = queueing.server_worth_g_per_h
     for place, (region, label) in enumerate(zip(capacity.region, capacity.labels, strict=True)):
         row = {name: column[place].item() for name, column in columns.items()}
-        if np.isinf(row["servers"]):  # no utilisation of unlimited servers
+        if not np.isfinite(row["servers"]):  # no utilisation of unlimited servers, nor of unknown ones
             row |= {"servers": None, "utilisation_pct": None, "peak_utilisation_pct": None}
         yield {
             "region": scenario.regions[region].name,

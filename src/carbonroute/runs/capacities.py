@@ -30,11 +30,12 @@ def in_portions(capacities: Sequence[Capacity], requests: float, policies: int) 
 
     Where a line has no limit, it may also hold all requests in the systems.
     """
-    latencies, size = math.ceil(requests) * max(1, policies), len(capacities)
+    requests = max(1, math.ceil(requests))  # none may be expected
+    latencies, size = requests * max(1, policies), len(capacities)
     if latencies <= KEPT:
         size = min(size, _LATENCIES // latencies)
     if any(((each.servers < UNLIMITED) & (each.queue_limit >= UNLIMITED)).any() for each in capacities):
-        size = min(size, _WAITING // math.ceil(requests))
+        size = min(size, _WAITING // requests)
     size = max(1, size)
     return [capacities[start : start + size] for start in range(0, len(capacities), size)]
 
