@@ -58,8 +58,10 @@ def test_hours_together_are_answered_as_each_by_itself(
     pool, servers = known(seen.pool).copy(), known(seen.servers).copy()
     requests_per_s[[1, 2], 0] = requests_per_s[5] = 0  # cells without requests, and an hour
     available[[3, 4, 8], ..., 1] = available[[6, 8], :, 1, 2] = False
-    pool[[7, 9]] = pool[7, ..., [1, 0, 2, 3]].transpose(1, 2, 0)
-    servers[10], servers[11] = 20 * servers[10], np.inf
+    pool[[7, 9], ..., 1] = pool[[7, 9], ..., 0]
+    ample = np.arange(12)[:, np.newaxis] >> np.arange(4) & 1  # other regions in each hour
+    servers *= 1 + 20 * ample[:, np.newaxis, np.newaxis]
+    servers[11] = np.inf
     seen = replace(seen, requests_per_s=requests_per_s, available=available, pool=pool, servers=servers)
     whole = policy.plan(seen)
     for hour in range(12):
