@@ -203,7 +203,8 @@ class Latency:
     def _late(self, workload: int, left_ms: Array, *, often: bool = False) -> Array:
         """Return P(service + jitter > left) of a workload, shape (…, O, R); of many times from a table.
 
-        A table errs by a part of 1: a share that is small keeps its digits, and is integrated.
+        The error of a table is a part of 1, not of the share: small shares, which need their digits, are
+        integrated.
         """
         law, pairs = self.laws[workload], self.rtt_ms.shape
         if often and tabulates(law, self.jitter):

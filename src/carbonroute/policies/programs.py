@@ -236,7 +236,8 @@ def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
     `cheapest_assignment` solves for all hours at once. An hour whose answer keeps the other limits by itself
     has its optimum already. Only the other hours need a linear program of their own.
     """
-    weights, worth_per_s = unlimited(demand, limits), np.zeros(demand.cost[:, 0, 0].shape)
+    weights = np.ascontiguousarray(unlimited(demand, limits))  # so that a part of it, reshaped, is no copy
+    worth_per_s = np.zeros(demand.cost[:, 0, 0].shape)
     if limits.max_region_share == 1 and not np.isfinite(demand.servers).any():
         return weights, worth_per_s
     highs = None
