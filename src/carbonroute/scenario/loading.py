@@ -13,7 +13,13 @@ from carbonroute.scenario.resolved.resolve import data_faults
 from carbonroute.scenario.written.catalogued import completed
 from carbonroute.scenario.written.changes import canonical, changed
 from carbonroute.scenario.written.load import tables, validated
-from carbonroute.scenario.written.mended import SECTIONS, STAND_INS, mended, stand_ins_for_policies
+from carbonroute.scenario.written.mended import (
+    SECTIONS,
+    STAND_INS,
+    mended,
+    stand_ins_for_policies,
+    without_energy,
+)
 from carbonroute.scenario.written.model import Scenario
 from carbonroute.scenario.written.places import Written, is_below
 
@@ -80,6 +86,8 @@ def _more_faults(
         faults = [fault for fault in further.faults if not is_below(fault.where, known)]
         if faults:
             yield InputError(source, faults)
+    if faults := without_energy(data, sections):
+        yield written.located(InputError(source, faults), source)
     more = data_faults(sections, data, tables, folder, {fault.where for fault in error.faults})
     if more:
         yield written.located(InputError.together(source, more), source)

@@ -15,7 +15,7 @@ from carbonroute.files.toml import key_text
 from carbonroute.scenario.written.catalogued import accounting_of
 from carbonroute.scenario.written.pools import Pool, pool_faults
 from carbonroute.scenario.written.residency import Allowed
-from carbonroute.scenario.written.sections import Region
+from carbonroute.scenario.written.sections import Region, Workload
 
 SHARE_TOLERANCE = 1e-9
 MAX_MEMBERS = 1000
@@ -57,26 +57,25 @@ def by_power(workload: str, regions: Sequence[Region], pools: Sequence[Pool]) ->
     )
 
 
-def unpowered(pools: Sequence[Pool], info: ValidationInfo) -> list[int]:
-    """Return the workloads whose energy is neither stated nor that of replicas."""
-    regions = info.data.get("regions", ())
-    return [
-        index
-        for index, workload in enumerate(info.data.get("workloads", ()))
-        if not (workload.has_energy or by_power(workload.id, regions, pools))
-    ]
+def unpowered(
+    workloads: Sequence[Workload], regions: Sequence[Region], pools: Sequence[Pool]
+) -> Iterator[int]:
+    """Yield the workloads whose energy is neither stated nor that of replicas."""
+    for index, workload in enumerate(workloads):
+        if not (workload.has_energy or by_power(workload.id, regions, pools)):
+            yield index
 
 
-def without_energy(pools: Sequence[Pool], info: ValidationInfo) -> Iterator[Fault]:
+def without_energy(
+    workloads: Sequence[Workload], regions: Sequence[Region], pools: Sequence[Pool]
+) -> Iterator[Fault]:
     """Yield a fault for each workload without energy beside others that state theirs."""
-    workloads = info.data.get("workloads", ())
-    if "regions" not in info.data or not any(workload.has_energy for workload in workloads):
+    if not any(workload.has_energy for workload in workloads):
         return
     remedy = "state the energy of all workloads, or of none"
-    served = any(pool.llm for region in info.data["regions"] for pool in region.pools or pools)
-    if served:
+    if any(pool.llm for region in regions for pool in region.pools or pools):
         remedy += "; those served by llm of known power in every region need none"
-    for index in unpowered(pools, info):
+    for index in unpowered(workloads, regions, pools):
         yield Fault(f"workloads[{index}].energy_j", "missing", remedy)
 
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from carbonroute.errors import Fault
+from carbonroute.scenario.written import consistency
 from carbonroute.scenario.written.entry import PolicyEntry
 from carbonroute.scenario.written.model import Scenario
 
@@ -133,6 +135,22 @@ def stand_ins_for_policies(policies: object, context: Mapping[str, Any]) -> obje
         except ValidationError:
             kept.append({"use": "latency-first", "label": f"(faulty policy {place})"})
     return kept
+
+
+def without_energy(data: Mapping[str, Any], sections: Mapping[str, Any]) -> list[Fault]:
+    """Return the faults of energies that are known beside faulty regions: where no pool has replicas.
+
+    `data`: the tables as stated.
+    `sections`: those of them that are valid; see `mended`.
+    """
+    regions, pools = data.get("regions"), data.get("pools", [])
+    if "regions" in sections or not (isinstance(regions, list) and isinstance(pools, list)):
+        return []
+    if any(isinstance(region, dict) and "pools" in region for region in regions):
+        return []
+    if any(isinstance(pool, dict) and "llm" in pool for pool in pools):
+        return []
+    return [*consistency.without_energy(sections.get("workloads", ()), (), ())]
 
 
 def _is_estimated(data: Mapping[str, Any]) -> bool:

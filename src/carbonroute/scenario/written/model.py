@@ -213,7 +213,9 @@ class Scenario(Spec):
     @field_validator("pools")
     @classmethod
     def _pools_serve_all(cls, pools: tuple[Pool, ...], info: ValidationInfo) -> tuple[Pool, ...]:
-        refuse(consistency.unfit(pools, info), elsewhere=consistency.without_energy(pools, info))
+        regions, workloads = info.data.get("regions"), info.data.get("workloads", ())
+        without = [] if regions is None else consistency.without_energy(workloads, regions, pools)
+        refuse(consistency.unfit(pools, info), elsewhere=without)
         return pools
 
     @field_validator("workloads")
@@ -246,7 +248,8 @@ class Scenario(Spec):
             faults.append(
                 Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
             )
-        if consistency.unpowered(info.data.get("pools", ()), info):
+        members = (info.data.get(section, ()) for section in ("workloads", "regions", "pools"))
+        if any(True for _ in consistency.unpowered(*members)):
             remedy = "state the energy of all workloads, or leave the objective out"
             faults += [
                 Fault(f".{name}", "the scenario states no energies", remedy)
