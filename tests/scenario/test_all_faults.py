@@ -226,6 +226,25 @@ def test_three_to_six_faults_are_told_together_and_nothing_follows(
     check_together(some_faults(random.Random(seed)), tmp_path, alone)
 
 
+@pytest.mark.parametrize(
+    "beside", [["a reserved name"], ["shares of workloads that do not add up", "an unknown law"]], ids=str
+)
+def test_energies_that_lack_are_told_beside_faulty_sections(
+    beside: list[str], tmp_path: Path, alone: dict[str, dict[Told, Fault]]
+) -> None:
+    lacks = "no energy of one workload"
+    assert alone[lacks].keys() <= told(tmp_path, [*beside, lacks]).keys()
+
+
+def test_energies_are_not_known_beside_faulty_regions_with_pools(tmp_path: Path) -> None:
+    path = faulty.write(tmp_path, ["a reserved name", "no energy of one workload"])
+    stated = path.read_text(encoding="utf-8")
+    path.write_text(stated.replace('name = "hour"', 'name = "hour"\npools = [{ servers = 1 }]'), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert [fault.where for fault in caught.value.faults] == ["regions[1].name"]
+
+
 @pytest.mark.full
 def test_any_faults_are_told_together_and_nothing_follows(
     tmp_path: Path, alone: dict[str, dict[Told, Fault]]

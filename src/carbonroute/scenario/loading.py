@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from carbonroute.errors import InputError
+from carbonroute.errors import Fault, InputError
 from carbonroute.scenario.builtin import builtin_scenarios
 from carbonroute.scenario.resolved.resolve import data_faults
 from carbonroute.scenario.written.catalogued import completed
@@ -78,6 +78,7 @@ def _more_faults(
     if _hours(tables) != _hours(data):  # they limit the warm-up
         whole.pop("control", None)
     policies = stand_ins_for_policies(data.get("policies"), context)
+    faults: list[Fault] = []
     try:
         stated = {**STAND_INS, **whole, **({"policies": policies} if policies else {})}
         validated(Scenario, stated, source, folder, code=False, written=written)
@@ -86,8 +87,10 @@ def _more_faults(
         faults = [fault for fault in further.faults if not is_below(fault.where, known)]
         if faults:
             yield InputError(source, faults)
-    if faults := without_energy(data, sections):
-        yield written.located(InputError(source, faults), source)
+    told = {fault.where for fault in (*error.faults, *faults)}
+    without = [fault for fault in without_energy(data, sections) if fault.where not in told]
+    if without:
+        yield written.located(InputError(source, without), source)
     more = data_faults(sections, data, tables, folder, {fault.where for fault in error.faults})
     if more:
         yield written.located(InputError.together(source, more), source)

@@ -57,13 +57,13 @@ def by_power(workload: str, regions: Sequence[Region], pools: Sequence[Pool]) ->
     )
 
 
-def unpowered(
-    workloads: Sequence[Workload], regions: Sequence[Region], pools: Sequence[Pool]
-) -> Iterator[int]:
-    """Yield the workloads whose energy is neither stated nor that of replicas."""
-    for index, workload in enumerate(workloads):
-        if not (workload.has_energy or by_power(workload.id, regions, pools)):
-            yield index
+def unpowered(workloads: Sequence[Workload], regions: Sequence[Region], pools: Sequence[Pool]) -> list[int]:
+    """Return the workloads whose energy is neither stated nor that of replicas."""
+    return [
+        index
+        for index, workload in enumerate(workloads)
+        if not (workload.has_energy or by_power(workload.id, regions, pools))
+    ]
 
 
 def without_energy(

@@ -138,19 +138,25 @@ def stand_ins_for_policies(policies: object, context: Mapping[str, Any]) -> obje
 
 
 def without_energy(data: Mapping[str, Any], sections: Mapping[str, Any]) -> list[Fault]:
-    """Return the faults of energies that are known beside faulty regions: where no pool has replicas.
+    """Return the workloads without energy, as far as that is known beside faulty sections.
+
+    Replicas of known power have energies of their own: nothing is known where the scenario's pools have some,
+    or where regions are faulty and state pools.
 
     `data`: the tables as stated.
     `sections`: those of them that are valid; see `mended`.
     """
-    regions, pools = data.get("regions"), data.get("pools", [])
-    if "regions" in sections or not (isinstance(regions, list) and isinstance(pools, list)):
+    pools, regions = data.get("pools", []), data.get("regions")
+    if any("llm" in pool for pool in _tables(pools)):
         return []
-    if any(isinstance(region, dict) and "pools" in region for region in regions):
+    if "regions" not in sections and any("pools" in region for region in _tables(regions)):
         return []
-    if any(isinstance(pool, dict) and "llm" in pool for pool in pools):
-        return []
-    return [*consistency.without_energy(sections.get("workloads", ()), (), ())]
+    return [*consistency.without_energy(sections.get("workloads", ()), sections.get("regions", ()), ())]
+
+
+def _tables(members: object) -> list[Mapping[str, Any]]:
+    """Return the members of a section that are tables."""
+    return [member for member in members if isinstance(member, dict)] if isinstance(members, list) else []
 
 
 def _is_estimated(data: Mapping[str, Any]) -> bool:

@@ -249,7 +249,7 @@ class Scenario(Spec):
                 Fault("", "states no figure", "a bound is expected, such as slo_violation_pct = '<= 1'")
             )
         members = (info.data.get(section, ()) for section in ("workloads", "regions", "pools"))
-        if any(True for _ in consistency.unpowered(*members)):
+        if consistency.unpowered(*members):
             remedy = "state the energy of all workloads, or leave the objective out"
             faults += [
                 Fault(f".{name}", "the scenario states no energies", remedy)
