@@ -15,7 +15,7 @@ Choose = Callable[[Index, Array], Regions]
 #: How far a change of choice may be expected from a stated break, relative to the scale.
 _ROUNDING = 2.0**-50
 #: Parts in which a search divides the interval between two service times.
-_WAYS = 64
+_WAYS = 16
 
 
 def settled(choose: Choose, stated_ms: Array, scale_ms: Array) -> tuple[Array, Regions]:
@@ -41,17 +41,18 @@ def settled(choose: Choose, stated_ms: Array, scale_ms: Array) -> tuple[Array, R
     cell, points = np.arange(len(stated_ms)), _points(stated_ms, scale_ms)
     regions = _asked(choose, cell, points)
     first, changes = regions[:, 0], []
-    while len(points):
+    while True:
         row, at = np.nonzero(regions[:, 1:] != regions[:, :-1])
         cell, low, high = cell[row], points[row, at], points[row, at + 1]
+        before, after = regions[row, at], regions[row, at + 1]
         next_to = high - low == 1
-        changes.append((cell[next_to], low[next_to], regions[row, at + 1][next_to]))
-        cell, low, high = cell[~next_to], low[~next_to, np.newaxis], high[~next_to, np.newaxis]
-        step = np.maximum((high - low) // _WAYS, 1)
-        points = np.minimum(low + step * np.arange(_WAYS + 1), high)
-        points[:, -1:] = high
-        regions = _asked(choose, cell, points)
-    return _by_cell(first, *map(np.concatenate, zip(*changes, strict=True)))
+        changes.append((cell[next_to], low[next_to], after[next_to]))
+        if next_to.all():
+            return _by_cell(first, *map(np.concatenate, zip(*changes, strict=True)))
+        cell, low, high, before, after = (each[~next_to] for each in (cell, low, high, before, after))
+        step = -((low - high) // _WAYS)  # rounded up
+        points = np.minimum(low + step * np.arange(_WAYS + 1)[:, np.newaxis], high).T
+        regions = np.column_stack([before, _asked(choose, cell, points[:, 1:-1]), after])
 
 
 def _points(stated_ms: Array, scale_ms: Array) -> Index:
