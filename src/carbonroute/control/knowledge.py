@@ -109,7 +109,7 @@ class Knowledge:
     def __post_init__(self) -> None:
         by_hour = self.g_per_kwh[:: self.steps_per_hour]
         object.__setattr__(self, "blind", is_unknown(by_hour))
-        object.__setattr__(self, "shown_g_per_kwh", shown_g_per_kwh(by_hour))
+        object.__setattr__(self, "shown_g_per_kwh", np.asfortranarray(shown_g_per_kwh(by_hour)))
 
     def at(self, now_s: Array) -> Known:
         """Return the values known at K moments, s from the start of the horizon, shape (K,)."""

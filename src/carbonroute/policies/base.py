@@ -217,7 +217,7 @@ def cheapest(policy: Chooser, view: View) -> Regions:
     if cost.dtype.kind not in "fiu":
         raise ValueError(f"cost has type {cost.dtype}; numbers are expected")
     region, lowest = _first_lowest(cost)
-    if np.isnan(cost.min()):
+    if np.isnan(lowest.min()):  # the lowest of some values and NaN is NaN
         raise ValueError("cost is NaN; +inf marks a region that is not eligible")
     nowhere = lowest == np.inf
     if nowhere.any():
@@ -400,9 +400,10 @@ def _first_lowest(values: Array) -> tuple[Regions, Array]:
     A pass per region over whole columns is several times faster than `argmin` over many short rows.
     """
     lowest = values[..., 0].copy()
-    region = np.zeros(lowest.shape, dtype=np.intp)
+    region = np.zeros(lowest.shape, dtype=np.int16)
     for candidate in range(1, values.shape[-1]):
         value = values[..., candidate]
-        np.copyto(region, candidate, where=value < lowest)
+        # Any lower one comes later; a masked copy would branch at every value.
+        np.maximum(region, np.multiply(value < lowest, candidate, dtype=np.int16), out=region)
         np.minimum(lowest, value, out=lowest)
-    return region, lowest
+    return region.astype(np.intp), lowest
