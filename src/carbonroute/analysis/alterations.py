@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from carbonroute.arrays import Array, Mask
-from carbonroute.catalogue import cloud_region, nearest
+from carbonroute.catalogue import cloud_region, remedy_for
 from carbonroute.errors import Fault, InputError, did_you_mean
 from carbonroute.scenario import Inputs, Scenario
 from carbonroute.scenario.written.sections import Origin, Workload
@@ -326,10 +326,8 @@ class _ChangeReader:
         for text in given:
             region = cloud_region(text)
             if region is None:
-                near = nearest(text)
-                question = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-                remedy = f"{question}`carbonroute regions` lists all"
-                self.refuse("--add", f"the catalogue has no region {text!r}", remedy, "unknown-name")
+                problem = f"the catalogue has no region {text!r}"
+                self.refuse("--add", problem, remedy_for(text), "unknown-name")
             elif region.region in names:
                 self.refuse("--add", f"the scenario has a region {region.region!r}", "leave it out")
             else:

@@ -15,7 +15,7 @@ import polars as pl
 from carbonroute.arrays import Array, Mask
 from carbonroute.control.capacity import UNLIMITED, Capacity
 from carbonroute.errors import Fault, InputError
-from carbonroute.metrics import intervals, policies, slo
+from carbonroute.metrics import intervals, slo
 from carbonroute.metrics.headlines import headroom as headlines
 from carbonroute.metrics.measure import GRAMS, INTENSITY
 from carbonroute.runs.capacities import in_portions, on_capacities
@@ -207,12 +207,8 @@ def _tables(
         runs = [next(done) for _ in range(worlds)]
         for capacity, *of_capacity in zip(portion, *runs, strict=True):
             whole = reduce(Replications.with_another, of_capacity)
-            tables[_key(capacity)] = _points(_table(whole), [*map(_table, of_capacity)])
+            tables[_key(capacity)] = _points(whole.policies, [each.policies for each in of_capacity])
     return tables
-
-
-def _table(run: Replications) -> pl.DataFrame:
-    return policies.table(run.inputs.scenario, run.outcomes, run.comparison)
 
 
 def _points(whole: pl.DataFrame, each: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from carbonroute.analysis.alterations import Alterations, Altered
 from carbonroute.control.capacity import Capacity
 from carbonroute.files.text import count_of
 from carbonroute.intervals import CONFIDENCE
-from carbonroute.metrics import intervals, policies, slo, workloads
+from carbonroute.metrics import intervals, slo, workloads
 from carbonroute.metrics.headlines import whatif as headlines
 from carbonroute.metrics.headlines.whatif import KG_PER_YEAR, MEDIAN
 from carbonroute.metrics.long import DIFFERENCE
@@ -162,7 +162,7 @@ def _installed(now: Capacity, then: Capacity) -> Capacity:
 
 def _compared(altered: Altered, plan: RunPlan, sides: Sequence[tuple[Replications, Replications]]) -> WhatIf:
     now, then = (reduce(Replications.with_another, runs) for runs in zip(*sides, strict=True))
-    before, after = _policies(now), _policies(then)
+    before, after = now.policies, then.policies
     measure = measure_of(before)
     each = [[_figures(run, plan.engine, measure) for run in pair] for pair in sides]
     whole = [_figures(run, plan.engine, measure) for run in (now, then)]
@@ -180,10 +180,6 @@ def _compared(altered: Altered, plan: RunPlan, sides: Sequence[tuple[Replication
     table = pl.DataFrame(rows, SCHEMA).with_columns(n=pl.lit(len(sides)), confidence=CONFIDENCE)
     notes = tuple(dict.fromkeys([*plan.notes(now, None), *_notes(now, then, altered, len(sides))]))
     return WhatIf(now.inputs, altered, plan.engine, now.seeds, before, after, table, notes)
-
-
-def _policies(run: Replications) -> pl.DataFrame:
-    return policies.table(run.inputs.scenario, run.outcomes, run.comparison)
 
 
 def _names_of(measure: Measure, medians: Sequence[str]) -> tuple[str, ...]:
@@ -205,7 +201,7 @@ def _figures(run: Replications, engine: str, measure: Measure) -> pl.DataFrame:
     hours, rows = run.inputs.scenario.horizon.hours, []
     ids = {workload.name: workload.id for workload in run.inputs.scenario.workloads}
     medians = _medians_of(run)
-    table = _policies(run).rows(named=True)
+    table = run.policies.rows(named=True)
     of_each = workloads.medians_ms(run.outcomes, by_workload=medians != [MEDIAN])
     for row, medians_ms, candidate in zip(table, of_each, run.inputs.candidates, strict=True):
         counted = hours - (candidate.control.warmup_hours if engine == "queued" else 0.0)

@@ -191,9 +191,7 @@ def column_named(
     raise InputError(file_name, [Fault(where, f"there is no column {names[0]!r}", remedy)])
 
 
-def placed_by_line(
-    table: pl.DataFrame, file_name: str, time: pl.Series, first_line: int = FIRST_LINE
-) -> pl.DataFrame:
+def placed_by_line(table: pl.DataFrame, file_name: str, time: pl.Series, first_line: int) -> pl.DataFrame:
     """Return the columns ``file``, ``place`` and ``time`` of `CarbonReadings.table` for a table."""
     return numbered(table, file_name, time, first_line).with_columns(place=pl.format("line {}", "place"))
 

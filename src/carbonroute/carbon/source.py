@@ -19,7 +19,7 @@ from carbonroute.carbon.paths import DataFile, Names, located, names_of
 from carbonroute.carbon.rules import Rules, Step
 from carbonroute.carbon.signal import Accounting, Query, Signal
 from carbonroute.errors import Fault, InputError
-from carbonroute.files.csv_layout import FIRST_LINE, PLAIN, CsvLayout
+from carbonroute.files.csv_layout import PLAIN, CsvLayout
 from carbonroute.files.limits import SkipRows
 from carbonroute.files.preview import Preview, Recognition
 from carbonroute.files.strict_json import read_json
@@ -319,7 +319,7 @@ def _start(query: Query) -> datetime:
     return query.start.astimezone(UTC)
 
 
-def require_stamp(column: pl.Series, stamp: str | None, file_name: str, first_line: int = FIRST_LINE) -> None:
+def require_stamp(column: pl.Series, stamp: str | None, file_name: str, first_line: int) -> None:
     """Refuse times of hour 24 where it is not stated whether times start or end their intervals.
 
     Raises InputError with the first such line.

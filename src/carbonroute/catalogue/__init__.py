@@ -10,7 +10,14 @@ from carbonroute.catalogue.language_models import (
     search_language_models,
 )
 from carbonroute.catalogue.models import Model, model, models
-from carbonroute.catalogue.regions import CloudRegion, cloud_region, cloud_regions, nearest, search
+from carbonroute.catalogue.regions import (
+    CloudRegion,
+    cloud_region,
+    cloud_regions,
+    nearest,
+    remedy_for,
+    search,
+)
 from carbonroute.catalogue.zones import Zone, correlations, zones
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "model",
     "models",
     "nearest",
+    "remedy_for",
     "search",
     "search_gpus",
     "search_language_models",

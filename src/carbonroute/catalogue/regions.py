@@ -140,6 +140,17 @@ def _searched(region: CloudRegion) -> str:
     return " ".join((region.id, region.place, region.country, region.country_name, region.zone)).casefold()
 
 
+def remedy_for(key: str) -> str:
+    """Return the remedy for an id that no region has.
+
+    >>> remedy_for("Dubln")
+    "did you mean 'aws:eu-west-1' or 'azure:northeurope'? `carbonroute regions` lists all"
+    """
+    near = nearest(key)
+    question = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{question}`carbonroute regions` lists all"
+
+
 def nearest(text: str, provider: str | None = None) -> list[str]:
     """Return the ids of regions whose id, name or place a text resembles, the most similar first.
 

@@ -282,7 +282,7 @@ def _column(
 
 
 def _figure(
-    value: str | float | None, name: str, interval: Mapping[str, Any] | None, mass: MassUnit | None = None
+    value: str | float | None, name: str, interval: Mapping[str, Any] | None, mass: MassUnit | None
 ) -> NumberText:
     """Return a figure, rounded as in printed tables, with its interval; a mass, in kg, in another unit."""
     if mass and isinstance(value, float):

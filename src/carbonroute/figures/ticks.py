@@ -88,7 +88,7 @@ def _time_of_day(value: float, place: int | None = None) -> str:
     return f"{time:%H:%M}" + (f"\n{time:%d %b %Y}" if place == 0 or time.hour == 0 else "")
 
 
-def set_violations_axis(ax: Axes, highest_pct: float, limit_pct: float, room: float = 0.0) -> None:
+def set_violations_axis(ax: Axes, highest_pct: float, limit_pct: float, room: float) -> None:
     """Set the y axis of the violations of a few policies, in percent; at its ends the share `room` is free.
 
     It is linear, or where the highest is far over the limit, two linear parts with a marked break between.

@@ -14,7 +14,7 @@ from carbonroute.arrays import Array
 #: Where law and measurement are compared.
 PROBABILITIES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: Standard-normal score of the 95th percentile.
-Z95 = NormalDist().inv_cdf(0.95)
+Z95, Z99 = map(NormalDist().inv_cdf, (0.95, 0.99))
 
 Quantile = Callable[[float], float]
 
@@ -148,13 +148,13 @@ def rounded(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def rounded_up(value: float, digits: int = 2) -> float:
-    """Return the least number of so many significant digits that is not below a value.
+def rounded_up(value: float) -> float:
+    """Return the least number of two significant digits that is not below a value.
 
     >>> rounded_up(9123.0), rounded_up(100.0), rounded_up(0.0)
     (9200.0, 100.0, 0.0)
     """
     if value <= 0:
         return 0.0
-    unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
-    return rounded(math.ceil(round(value / unit, 9)) * unit, digits)
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return rounded(math.ceil(round(value / unit, 9)) * unit, 2)

@@ -16,6 +16,7 @@ from carbonroute.importing.aggregates import MILLIONTHS, Aggregates, TokenSums
 from carbonroute.importing.laws import (
     PROBABILITIES,
     Z95,
+    Z99,
     Buckets,
     LognormalFit,
     Quantile,
@@ -85,9 +86,7 @@ def service(aggregates: Aggregates, workload: str) -> Service:
     if stated is not None:
         fit = lognormal(*stated)
         if fit is not None:
-            return _of_fit(
-                fit, "assumed: stated by --service", NormalDist().inv_cdf(0.99), stated, assumed=True
-            )
+            return _of_fit(fit, "assumed: stated by --service", stated, assumed=True)
     raws = sorted({raw for raw in measured(aggregates) if aggregates.workload_name(raw) == workload})
     for raw in [*raws, ""]:
         law = (
@@ -120,13 +119,13 @@ def measured(aggregates: Aggregates) -> set[str]:
 
 
 def _of_fit(
-    fit: LognormalFit, basis: str, z99: float, quantiles: tuple[float, float], *, assumed: bool = False
+    fit: LognormalFit, basis: str, quantiles: tuple[float, float], *, assumed: bool = False
 ) -> Service:
     sigma = float(np.log(quantiles[1] / quantiles[0])) / Z95
     return Service(
         {"law": "lognormal", "mean": rounded(fit.mean), "std": rounded(fit.std)},
         basis,
-        p99_ms=quantiles[0] * float(np.exp(sigma * z99)),
+        p99_ms=quantiles[0] * float(np.exp(sigma * Z99)),
         error=fit.error,
         assumed=assumed,
     )
@@ -217,13 +216,13 @@ def _of_metrics(aggregates: Aggregates, raw: str) -> Service | None:
         quantiles = f"p50 = {known[0.5]:g} and p{high * 100:g} = {known[high]:g} ms"
         basis = f"lognormal through {quantiles}, medians over time"
         p95 = known[0.5] * (known[high] / known[0.5]) ** (Z95 / NormalDist().inv_cdf(high))
-        return _of_fit(fit, basis, NormalDist().inv_cdf(0.99), (known[0.5], p95))
+        return _of_fit(fit, basis, (known[0.5], p95))
     p50, p95 = measured(0.5), measured(0.95)
     fit = lognormal(p50, p95, measured=measured)
     if fit is None:
         return None
     basis = f"lognormal through p50 = {p50:.6g} and p95 = {p95:.6g} ms of {source}; {_error_text(fit)}"
-    return _of_fit(fit, basis, NormalDist().inv_cdf(0.99), (p50, p95))
+    return _of_fit(fit, basis, (p50, p95))
 
 
 def _of_tokens(aggregates: Aggregates, raw: str) -> Service | None:

@@ -15,7 +15,7 @@ from carbonroute import rng
 from carbonroute.control.router import Control
 from carbonroute.engines import ENGINES
 from carbonroute.engines.sampled import KEPT
-from carbonroute.metrics import Comparison, figures_of
+from carbonroute.metrics import Comparison, figures_of, policies
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.runs.baselines import with_baselines
 from carbonroute.runs.sharing import shared
@@ -42,6 +42,11 @@ class Replications:
     def figures(self) -> pl.DataFrame:
         """All printed figures."""
         return figures_of(self.inputs.scenario, self.outcomes, self.comparison)
+
+    @property
+    def policies(self) -> pl.DataFrame:
+        """A row per policy; see `carbonroute.metrics.Tables.policies`."""
+        return policies.table(self.inputs.scenario, self.outcomes, self.comparison)
 
     def with_another(self, other: Replications) -> Replications:
         """Return these replications and others, merged."""

@@ -300,7 +300,7 @@ def _are_few(counts: Sequence[int], faults: list[tuple[str, Fault]]) -> bool:
     return total <= MAX_VALUES
 
 
-def by_path(changes: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def by_path(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return changes as values by path: tables within tables set single keys.
 
     A table that states its kind (or law) replaces the existing table as a whole.
@@ -308,7 +308,7 @@ def by_path(changes: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     >>> by_path({"network": {"jitter_std_ms": 3}, "carbon": {"kind": "file", "path": "a.csv"}})
     {'network.jitter_std_ms': 3, 'carbon': {'kind': 'file', 'path': 'a.csv'}}
     """
-    return {path: value for path, _, value in _flat(changes, above)}
+    return {path: value for path, _, value in _flat(changes, "")}
 
 
 def places_of(changes: Mapping[str, Any], place: str) -> dict[str, str]:

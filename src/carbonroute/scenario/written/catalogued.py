@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from carbonroute.carbon import Accounting
-from carbonroute.catalogue import CloudRegion, cloud_region, nearest, zones
+from carbonroute.catalogue import CloudRegion, cloud_region, remedy_for, zones
 from carbonroute.errors import Fault
 from carbonroute.scenario.written.faults import refuse
 
@@ -68,10 +68,7 @@ def _region_of(table: Any) -> CloudRegion | None:
         return None
     known = cloud_region(key)
     if known is None:
-        near = nearest(key)
-        question = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        remedy = f"{question}`carbonroute regions` lists all"
-        refuse([Fault(".from", f"the catalogue has no region {key!r}", remedy, "unknown-name")])
+        refuse([Fault(".from", f"the catalogue has no region {key!r}", remedy_for(key), "unknown-name")])
     return known
 
 
