@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 from collections.abc import Generator
 from itertools import pairwise
@@ -124,3 +125,9 @@ def refused(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     outputs = tmp_path / "earlier" / "outputs"
     shutil.copytree(finished, outputs)
     return Refusals(outputs, capsys)
+
+
+@pytest.fixture
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine have 8 GiB of memory."""
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 2**12, "SC_PHYS_PAGES": 2**21}.__getitem__)

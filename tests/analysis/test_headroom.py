@@ -26,6 +26,7 @@ from carbonroute.runs.store import read_manifest
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import small
 from helpers.queued_runs import inputs_of
+from helpers.refusals import content
 
 #: Two regions; 0.7 · 2 s + 0.3 · 12 s = 5 s of a server for a request, 0.8 a second: 4 servers of work.
 #: A has twice the servers of B, which is cleaner, and all but Latency-First send everything there.
@@ -63,10 +64,6 @@ def finished(busy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("finished")
     assert main(["headroom", str(busy), *AT, "--output", str(out), "--format", "svg", "--quiet"]) == 0
     return out
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def of(found: Headroom, policy: str) -> pl.DataFrame:
@@ -208,15 +205,7 @@ def test_a_scenario_without_servers_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_load_that_only_the_log_tells_is_refused(tmp_path: Path) -> None:
-    start = 1_609_459_200  # 2021-01-01
-    rows = [f"{start + 60 * minute},{20 + minute},West,short\n" for minute in range(30)]
-    log = "".join(["TIME,SERVICE,WHO,WHAT\n", *rows])
-    (tmp_path / "log.csv").write_text(log, encoding="utf-8")
-    replay = (
-        'kind = "replay"\n[[traffic.logs]]\npath = "log.csv"\ntime_column = "TIME"\ntime_unit = "s"\n'
-        'service_column = "SERVICE"\nservice_unit = "ms"\norigin_column = "WHO"\nworkload_column = "WHAT"\n'
-    )
-    replayed = ('kind = "fixed-rate"\nrequests_per_hour = 2880\n', replay)
+    replayed = ('kind = "fixed-rate"\nrequests_per_hour = 2880\n', small.timed_log(tmp_path))
     with pytest.raises(InputError, match="traffic: service times come with the log"):
         run(small.write(tmp_path, *BUSY, replayed))
 
@@ -323,7 +312,7 @@ def test_the_table_and_the_findings_are_printed(
     for sentence in finding(found):
         assert f"– {sentence}." in said
     assert said.endswith("tables/headroom.csv.\n")
-    assert sorted(files(out)) == ["manifest.json", "tables/headroom.csv"]
+    assert sorted(content(out)) == ["manifest.json", "tables/headroom.csv"]
 
 
 def test_clairvoyant_policies_are_marked_and_never_named_best(
@@ -339,7 +328,7 @@ def test_clairvoyant_policies_are_marked_and_never_named_best(
 
 
 def test_files_and_manifest(found: Headroom, finished: Path) -> None:
-    assert sorted(files(finished)) == [
+    assert sorted(content(finished)) == [
         "graphs/headroom.png",
         "graphs/headroom.svg",
         "manifest.json",
@@ -351,12 +340,12 @@ def test_files_and_manifest(found: Headroom, finished: Path) -> None:
         assert table[name].to_list() == found.points[name].to_list(), name
     manifest = read_manifest(finished)
     assert manifest["headroom"]["finding"] == finding(found)
-    assert manifest["outputs"].keys() == files(finished).keys() - {"manifest.json"}
+    assert manifest["outputs"].keys() == content(finished).keys() - {"manifest.json"}
 
 
 def test_the_same_scenario_gives_the_same_bytes(busy: Path, finished: Path, tmp_path: Path) -> None:
     assert main(["headroom", str(busy), *AT, "--output", str(tmp_path), "--format", "svg", "--quiet"]) == 0
-    assert files(tmp_path) == files(finished)
+    assert content(tmp_path) == content(finished)
 
 
 def test_json_has_full_precision_and_null_for_no_limit(
@@ -433,9 +422,9 @@ def test_a_scenario_without_pools_ends_with_2(tmp_path: Path, capsys: pytest.Cap
 def test_it_is_written_beside_a_run_of_the_same_scenario(busy: Path, tmp_path: Path) -> None:
     out = str(tmp_path)
     assert main(["simulate", str(busy), "--output", out, "--no-figures", "--quiet"]) == 0
-    before = files(tmp_path)
+    before = content(tmp_path)
     assert main(["headroom", str(busy), "--at", "1,inf", "--output", out, "--no-figures", "--quiet"]) == 0
-    after = files(tmp_path)
+    after = content(tmp_path)
     assert after.keys() - before.keys() == {"tables/headroom.csv"}
     assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
     assert {"finding", "headroom", "engine"} < read_manifest(tmp_path).keys()
@@ -444,9 +433,9 @@ def test_it_is_written_beside_a_run_of_the_same_scenario(busy: Path, tmp_path: P
 def test_a_figure_of_an_earlier_call_does_not_stay(busy: Path, tmp_path: Path) -> None:
     arguments = ["headroom", str(busy), "--at", "2", "--output", str(tmp_path), "--quiet"]
     assert main(arguments) == 0
-    assert "graphs/headroom.png" in files(tmp_path)
+    assert "graphs/headroom.png" in content(tmp_path)
     assert main([*arguments, "--no-figures"]) == 0
-    assert sorted(files(tmp_path)) == ["manifest.json", "tables/headroom.csv"]
+    assert sorted(content(tmp_path)) == ["manifest.json", "tables/headroom.csv"]
 
 
 def test_regions_with_and_without_a_limit_are_told_apart(

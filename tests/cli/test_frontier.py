@@ -16,6 +16,7 @@ from carbonroute.cli import main
 from carbonroute.runs.folder import require_unchanged
 from carbonroute.runs.store import read_manifest
 from helpers import small
+from helpers.refusals import content
 
 #: Three regions, of which the nearest is never the cleanest; two hours.
 VARIED = (
@@ -42,10 +43,6 @@ def finished_frontier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = str(small.write(folder, *VARIED))
     assert main(["frontier", path, "--output", str(folder / "out"), "--format", "svg", "--quiet"]) == 0
     return folder
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_findings_table_and_entry_are_printed(
@@ -75,7 +72,7 @@ def test_findings_table_and_entry_are_printed(
     assert (out / "policy.toml").read_text(encoding="utf-8") in said
     assert f"{points.height} policies that decide differently, {points['on_front'].sum()} of them" in said
     assert "\x1b" not in said
-    assert sorted(files(out)) == ["manifest.json", "policy.toml", "tables/frontier.csv"]
+    assert sorted(content(out)) == ["manifest.json", "policy.toml", "tables/frontier.csv"]
 
 
 def test_the_entry_can_be_appended_to_the_scenario(finished_frontier: Path, tmp_path: Path) -> None:
@@ -175,14 +172,7 @@ def test_wrong_usage_ends_with_2_and_a_hint(
 def test_requests_with_service_times_of_their_own_are_refused(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = 1_609_459_200  # 2021-01-01
-    rows = [f"{start + 60 * minute},{20 + minute},West,short\n" for minute in range(30)]
-    log = "".join(["TIME,SERVICE,WHO,WHAT\n", *rows])
-    (tmp_path / "log.csv").write_text(log, encoding="utf-8")
-    replay = (
-        'kind = "replay"\n[[traffic.logs]]\npath = "log.csv"\ntime_column = "TIME"\ntime_unit = "s"\n'
-        'service_column = "SERVICE"\nservice_unit = "ms"\norigin_column = "WHO"\nworkload_column = "WHAT"\n'
-    )
+    replay = small.timed_log(tmp_path)
     path = small.write(tmp_path, ('kind = "fixed-rate"\nrequests_per_hour = 50\n', replay))
     out = tmp_path / "out"
     assert main([command, str(path), "--output", str(out)]) == 2
@@ -224,8 +214,8 @@ def test_a_policy_that_counts_requests_is_left_out_and_named(
 def test_the_same_scenario_gives_the_same_bytes(finished_frontier: Path, tmp_path: Path) -> None:
     path = str(finished_frontier / "small.toml")
     assert main(["frontier", path, "--output", str(tmp_path), "--format", "svg", "--quiet"]) == 0
-    assert files(tmp_path) == files(finished_frontier / "out")
-    graphs = [name for name in files(tmp_path) if name.startswith("graphs")]
+    assert content(tmp_path) == content(finished_frontier / "out")
+    graphs = [name for name in content(tmp_path) if name.startswith("graphs")]
     assert sorted(graphs) == ["graphs/pareto_front.png", "graphs/pareto_front.svg"]
 
 
@@ -234,7 +224,7 @@ def test_what_a_run_of_another_scenario_left_does_not_stay(tmp_path: Path) -> No
     arguments = [path, "--output", str(out), "--no-figures", "--quiet"]
     assert main(["simulate", *arguments]) == 0
     assert main(["frontier", *arguments, "--sim-hours", "1"]) == 0
-    assert sorted(files(out)) == ["manifest.json", "policy.toml", "tables/frontier.csv"]
+    assert sorted(content(out)) == ["manifest.json", "policy.toml", "tables/frontier.csv"]
     assert "engine" not in read_manifest(out)
 
 
@@ -251,7 +241,7 @@ def test_the_sensitivity_is_printed_drawn_and_written_beside_a_run_and_its_front
 ) -> None:
     path, out = str(small.write(tmp_path, ("hours = 6", "hours = 1"))), tmp_path / "out"
     assert main(["simulate", path, "--output", str(out), "--no-figures", "--quiet"]) == 0
-    before = files(out)
+    before = content(out)
     assert main(["frontier", path, "--output", str(out), "--no-figures", "--quiet"]) == 0
     assert main(["sensitivity", path, "--output", str(out)]) == 0
     said, err = capsys.readouterr()
@@ -261,7 +251,7 @@ def test_the_sensitivity_is_printed_drawn_and_written_beside_a_run_and_its_front
         assert name in said
     assert f"The savings of {table['policy'][0]} are most sensitive to {table['input'][0]}" in said
     assert "unchanged, and the policy recommended instead" in said
-    after, manifest = files(out), read_manifest(out)
+    after, manifest = content(out), read_manifest(out)
     added = {"tables/frontier.csv", "policy.toml", "tables/sensitivity.csv", "graphs/sensitivity.png"}
     assert after.keys() - before.keys() == added
     assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
@@ -279,7 +269,7 @@ def test_the_sensitivity_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert err == ""
     assert [row["saved_pct"] for row in document["changes"]] == table["saved_pct"].to_list()
     assert document["limits"] == {"slo_violation_pct": 5.0}
-    assert sorted(files(out)) == ["manifest.json", "tables/sensitivity.csv"]
+    assert sorted(content(out)) == ["manifest.json", "tables/sensitivity.csv"]
 
 
 def test_nothing_heavy_is_imported_without_figures(scenario: str, tmp_path: Path) -> None:
@@ -300,9 +290,9 @@ def test_a_frontier_within_another_limit_keeps_the_run_beside_it(
     out = tmp_path / "out"
     where = ["--output", str(out), "--no-figures", "--quiet"]
     assert main(["simulate", scenario, "--report", *where]) == 0
-    before = files(out)
+    before = content(out)
     assert main(["frontier", scenario, "--max-violation", "1%", *where]) == 0
-    after = files(out)
+    after = content(out)
     assert {name: after[name] for name in before if name != "manifest.json"} == {
         name: data for name, data in before.items() if name != "manifest.json"
     }

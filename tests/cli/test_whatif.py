@@ -11,6 +11,7 @@ import pytest
 from carbonroute.cli import main
 from carbonroute.runs.store import read_manifest
 from helpers import small
+from helpers.refusals import content
 
 FULL = ("--full", "B")
 GREEN = ("alpha = 0.5\n", 'alpha = 0.5\n[[policies]]\nuse = "carbon-first"\n')
@@ -20,10 +21,6 @@ FAST = ("--engine", "exact")
 def command(folder: Path, *options: str) -> list[str]:
     scenario = small.write(folder, GREEN)
     return ["whatif", str(scenario), *options, "--output", str(folder / "out")]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_answer_comes_first_and_then_one_table(
@@ -58,11 +55,11 @@ def test_json_csv_and_file_have_the_same_figures(tmp_path: Path, capsys: pytest.
 def test_the_same_question_has_the_same_bytes(tmp_path: Path) -> None:
     arguments = command(tmp_path, *FULL, "--traffic=-20%", "--slo", "short=90ms", "--quiet")
     assert main([*arguments, "--replications", "2"]) == 0
-    first = files(tmp_path / "out")
+    first = content(tmp_path / "out")
     assert main([*arguments, "--replications", "2", "--workers", "2"]) == 0
-    assert files(tmp_path / "out") == first
+    assert content(tmp_path / "out") == first
     assert main([*arguments, "--replications", "2", "--seed", "8"]) == 0
-    assert files(tmp_path / "out") != first
+    assert content(tmp_path / "out") != first
 
 
 def test_changes_may_be_given_again_and_with_a_minus(
@@ -133,9 +130,9 @@ def test_it_is_written_beside_a_run_of_the_same_scenario(tmp_path: Path) -> None
     arguments = command(tmp_path, *FULL, *FAST, "--quiet")
     out = str(tmp_path / "out")
     assert main(["simulate", arguments[1], "--output", out, "--no-figures", "--quiet"]) == 0
-    before = files(tmp_path / "out")
+    before = content(tmp_path / "out")
     assert main(arguments) == 0
-    after = files(tmp_path / "out")
+    after = content(tmp_path / "out")
     assert after.keys() - before.keys() == {"tables/whatif.csv"}
     assert all(after[name] == content for name, content in before.items() if name != "manifest.json")
 

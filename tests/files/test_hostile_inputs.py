@@ -580,12 +580,6 @@ def test_a_sparse_file_of_some_years_is_none_of_these(tmp_path: Path) -> None:
     assert main(["inspect", str(tmp_path / "carbon.csv")]) == 0
 
 
-@pytest.fixture
-def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this machine have 8 GiB of memory."""
-    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 2**12, "SC_PHYS_PAGES": 2**21}.__getitem__)
-
-
 @pytest.mark.usefixtures("small_machine")
 def test_rates_of_more_windows_than_memory_are_refused(tmp_path: Path, refused: Refusals) -> None:
     names = ",".join(f"c{i}" for i in range(500))

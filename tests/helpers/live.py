@@ -16,6 +16,7 @@ from carbonroute.live.actuators import OpenTarget, Target, TargetContext, Target
 from carbonroute.live.config import LiveSetup, load_live
 from carbonroute.live.http import FetchError, Request
 from carbonroute.live.running import Parts, assembled, journal_folder
+from carbonroute.runs.journals import replay
 from helpers.clocks import FakeClock
 from helpers.fake_provider import FakeFetcher, Said, iso, maps_latest
 from helpers.small import changed, write
@@ -148,6 +149,11 @@ class Bed:
         with assembled(self.setup(**changes), self.clock, self.fetch) as parts:
             parts.ports.feed.poll()
             yield parts
+
+    def differences(self) -> int:
+        """Return how many recorded decisions are others when they are replayed."""
+        (one,) = replay(journal_folder(self.setup()), beside=self.folder, code=False)
+        return one.differ
 
     def records(self) -> list[DecisionRecord]:
         return list(records(journal_folder(self.setup())))

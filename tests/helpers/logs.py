@@ -21,6 +21,12 @@ def imported(path: Path, **settings: Any) -> Import:
     return import_files([path], ImportSettings(**settings), path.with_name("s.toml"))
 
 
+def hourly(result: Import) -> dict[str, list[float]]:
+    """Return the requests per window, by origin."""
+    rates = result.rates
+    return {name: (rates.requests[:, i] / 1e6).tolist() for i, name in enumerate(rates.origins)}
+
+
 def nginx_line(  # a line has as many parts as it has
     minute: float = 0,
     *,

@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,11 @@ LIMIT = 5_000_000
 def content(folder: Path) -> dict[str, bytes]:
     """Return the bytes of every file below a folder, by relative path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def places(faults: list[dict[str, Any]]) -> set[tuple[str, int | None, str]]:
+    """Return file, line and id of each fault that ``validate --json`` tells."""
+    return {(Path(fault["file"]).name, fault["line"], fault["id"]) for fault in faults}
 
 
 def has_parts(message: str) -> bool:

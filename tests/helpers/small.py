@@ -110,3 +110,15 @@ def write_with_carbon(folder: Path, data: str | bytes, section: str = WIDE, *cha
     path = section.partition('path = "')[2].partition('"')[0]
     (folder / path).write_bytes(data.encode() if isinstance(data, str) else data)
     return write(folder, (SYNTHETIC, section), *changes)
+
+
+def timed_log(folder: Path) -> str:
+    """Write a log of half an hour with service times of its own; return the lines of ``[traffic]`` for it."""
+    start = 1_609_459_200  # 2021-01-01
+    rows = [f"{start + 60 * minute},{20 + minute},West,short\n" for minute in range(30)]
+    log = "".join(["TIME,SERVICE,WHO,WHAT\n", *rows])
+    (folder / "log.csv").write_text(log, encoding="utf-8")
+    return (
+        'kind = "replay"\n[[traffic.logs]]\npath = "log.csv"\ntime_column = "TIME"\ntime_unit = "s"\n'
+        'service_column = "SERVICE"\nservice_unit = "ms"\norigin_column = "WHO"\nworkload_column = "WHAT"\n'
+    )

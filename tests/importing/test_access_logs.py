@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from carbonroute.errors import InputError
-from carbonroute.importing.importer import Import
 from helpers import logs
-from helpers.logs import imported
+from helpers.logs import hourly, imported
 
 ENVOY = (
     '[{time}] "POST {path} HTTP/2" {status} - 154 100 {ms} {upstream} "10.0.35.28" "curl/8" '
@@ -26,12 +25,6 @@ ALB = (
     "ECDHE TLSv1.2 arn:aws:elasticloadbalancing:{region}:123456789012:targetgroup/t/73e2d6bc24d8a067 "
     '"Root=1-58337262" "-" "-" 0 2026-11-01T00:00:00.000000Z "forward" "-" "-" "10.0.0.1:80" "200" "-" "-"'
 )
-
-
-def hourly(result: Import) -> dict[str, list[float]]:
-    """Requests per window, by origin."""
-    rates = result.rates
-    return {name: (rates.requests[:, i] / 1e6).tolist() for i, name in enumerate(rates.origins)}
 
 
 def test_nginx_counts_by_region_and_hour_and_measures_answered_requests(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from carbonroute.importing.importer import Import, import_files
 from carbonroute.importing.settings import ImportSettings
 from carbonroute.scenario import load, resolve
 from helpers import logs
+from helpers.logs import hourly
 
 CHAT, EMBED = "/v1/chat", "/v1/embed"
 HOUR_US = 3_600_000_000
@@ -22,11 +23,6 @@ MEASURES = "time,region,model,p50_ms,p95_ms,gpu_power_w"
 
 def several(*paths: Path, **settings: Any) -> Import:
     return import_files(paths, ImportSettings(**settings), paths[0].with_name("s.toml"))
-
-
-def hourly(result: Import) -> dict[str, list[float]]:
-    rates = result.rates
-    return {name: (rates.requests[:, place] / 1e6).tolist() for place, name in enumerate(rates.origins)}
 
 
 def a_log(path: Path, hours: int = 2, workload: str = CHAT) -> Path:

@@ -12,18 +12,12 @@ import polars as pl
 import pytest
 
 from carbonroute.errors import InputError
-from carbonroute.importing.importer import Import
 from carbonroute.importing.laws import lognormal
 from helpers import logs
-from helpers.logs import imported
+from helpers.logs import hourly, imported
 
 _HOURS = [f"2026-11-01T{hour:02d}:00Z,5" for hour in range(9)]
 HEADER = "Time,region,model,requests,p50_ms,p95_ms,gpu_power_w"
-
-
-def hourly(report: Import) -> dict[str, list[float]]:
-    rates = report.rates
-    return {name: (rates.requests[:, i] / 1e6).tolist() for i, name in enumerate(rates.origins)}
 
 
 def long_table(path: Path) -> Path:

@@ -38,15 +38,20 @@ def world(tmp_path: Path) -> Bed:
     return bed(tmp_path)
 
 
+def failing(folder: Path) -> Bed:
+    """Return a world whose policy fails."""
+    code = (
+        "from carbonroute import Policy\n\n\nclass Fails(Policy):\n    name = 'Fails'\n\n"
+        "    def cost(self, view):\n        raise RuntimeError('no')\n"
+    )
+    (folder / "fails.py").write_text(code, encoding="utf-8")
+    return bed(folder, policy='use = "fails.py:Fails"\nlabel = "Carbon-First"')
+
+
 def after(world: Bed, parts: Parts, seconds: float = 60.0) -> None:
     """Let time pass, and carbon be asked for."""
     world.clock.wait(seconds)
     parts.ports.feed.poll()
-
-
-def differences(world: Bed) -> int:
-    (one,) = replay(journal_folder(world.setup()), beside=world.folder, code=False)
-    return one.differ
 
 
 def test_the_greenest_region_gets_the_traffic_and_is_read_back(world: Bed) -> None:
@@ -60,7 +65,7 @@ def test_the_greenest_region_gets_the_traffic_and_is_read_back(world: Bed) -> No
     assert record.live is not None
     np.testing.assert_array_equal(record.live.in_force, only(1))
     assert record.model_dump()["actuators"][0]["result"] == "ok"
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_a_shadow_moves_nothing_and_records(world: Bed) -> None:
@@ -71,7 +76,7 @@ def test_a_shadow_moves_nothing_and_records(world: Bed) -> None:
         assert parts.controller.restore() is None
     assert world.router.writes == 0
     assert [record.mode for record in world.records()] == ["shadow"]
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_a_canary_moves_its_share(world: Bed) -> None:
@@ -104,7 +109,7 @@ def test_what_was_not_read_back_is_not_held_and_two_failures_are_an_alarm(
     held = [record.holds() for record in world.records()]
     for weights in held[1:]:
         np.testing.assert_array_equal(weights, only(1))
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_two_controllers_of_one_router_tell_each_other(world: Bed) -> None:
@@ -129,7 +134,7 @@ def test_a_canary_holds_no_plan_that_was_not_carried_out(world: Bed, problem: Pr
             np.testing.assert_array_equal(parts.controller.tick().weights, only(0))
     for record in world.records()[1:]:
         np.testing.assert_array_equal(record.holds(), only(1))
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_a_kill_file_brings_the_baseline_within_a_tick(world: Bed) -> None:
@@ -143,7 +148,7 @@ def test_a_kill_file_brings_the_baseline_within_a_tick(world: Bed) -> None:
         (world.folder / "KILL").unlink()
         after(world, parts)
         np.testing.assert_array_equal(parts.controller.tick().in_force, only(1))
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_switchback_intervals_are_drawn_and_marked(world: Bed) -> None:
@@ -155,7 +160,7 @@ def test_switchback_intervals_are_drawn_and_marked(world: Bed) -> None:
     drawn = [record.live.switchback for record in world.records() if record.live]
     assert drawn == [one == "baseline" for one in by]
     assert 8 <= sum(drawn) <= 32  # 40 draws of 1/2: outside with probability 1e-4
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 #: Of a cell's traffic, so much may move per interval.
@@ -183,7 +188,7 @@ def test_after_a_switchback_weights_come_back_step_by_step(tmp_path: Path, mode:
                 back += before.by == "baseline"
             before = snapshot
     assert back >= 3
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 @MODES
@@ -210,7 +215,7 @@ def test_after_a_lifted_kill_weights_come_back_step_by_step(
             after(world, parts)
             in_force = parts.controller.tick().in_force
             assert moved(in_force, BASELINE) == pytest.approx(min(steps * STEP, 0.75) * share, abs=1e-3)
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_a_canary_that_ended_on_the_baseline_begins_there(tmp_path: Path) -> None:
@@ -224,12 +229,7 @@ def test_a_canary_that_ended_on_the_baseline_begins_there(tmp_path: Path) -> Non
 
 
 def test_a_policy_that_fails_leaves_the_weights(tmp_path: Path) -> None:
-    code = (
-        "from carbonroute import Policy\n\n\nclass Fails(Policy):\n    name = 'Fails'\n\n"
-        "    def cost(self, view):\n        raise RuntimeError('no')\n"
-    )
-    (tmp_path / "fails.py").write_text(code, encoding="utf-8")
-    world = bed(tmp_path, policy='use = "fails.py:Fails"\nlabel = "Carbon-First"')
+    world = failing(tmp_path)
     with world.running() as parts:
         snapshot = parts.controller.tick()
     assert snapshot.by == "held"
@@ -264,7 +264,7 @@ def test_a_full_disk_holds_the_weights_and_goes_on(world: Bed, monkeypatch: pyte
     assert again.by == "policy"
     np.testing.assert_array_equal(again.in_force, only(1))
     assert len(world.records()) == 3
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def removed(folder: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_journal_that_is_put_back_goes_on(world: Bed) -> None:
         after(world, parts)
         assert parts.controller.tick().by == "policy"
     assert len(world.records()) == 3
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_two_controllers_never_write_into_one_journal_even_without_its_lock(world: Bed) -> None:
@@ -467,7 +467,7 @@ def test_a_policy_of_the_package_replays_by_measured_energies(tmp_path: Path) ->
             after(world, parts)
     for record in world.records():
         np.testing.assert_allclose(np.array(record.view["energy_j"])[:, 0, 0], 120, rtol=0.02)
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_without_any_region_the_baseline_is_in_force(world: Bed) -> None:
@@ -512,7 +512,7 @@ def test_a_restart_goes_on_from_what_it_reads_back(world: Bed) -> None:
     with world.running() as parts:
         parts.controller.tick()
     np.testing.assert_array_equal(world.records()[1].holds(), only(1))
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 @pytest.mark.parametrize("jump_h", [1, -1])
@@ -526,7 +526,7 @@ def test_a_jump_of_the_calendar_is_told_and_changes_no_age(world: Bed, jump_h: i
     ages = [one.age_s for one in (before.carbon[0], snapshot.carbon[0])]
     assert ages[0] is not None
     assert ages[1] == pytest.approx(ages[0] + 60)
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_weights_dwell(world: Bed) -> None:
@@ -538,7 +538,7 @@ def test_weights_dwell(world: Bed) -> None:
             after(world, parts, 600)
             moved.append(bool(parts.controller.tick().in_force[0, 0, 0] == 1))
     assert moved == [False] * 8 + [True] * 4  # from the ninetieth minute on
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 @pytest.mark.parametrize(("on_stop", "held"), [("baseline", (7500, 2500)), ("hold", (0, 10_000))])
@@ -566,12 +566,7 @@ def test_a_mean_that_counts_something_else_is_no_stand_in(tmp_path: Path) -> Non
 def test_a_kill_file_works_where_the_policy_fails_and_where_nothing_can_be_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = (
-        "from carbonroute import Policy\n\n\nclass Fails(Policy):\n    name = 'Fails'\n\n"
-        "    def cost(self, view):\n        raise RuntimeError('no')\n"
-    )
-    (tmp_path / "fails.py").write_text(code, encoding="utf-8")
-    world = bed(tmp_path, policy='use = "fails.py:Fails"\nlabel = "Carbon-First"')
+    world = failing(tmp_path)
     world.router.held = {"A": 0.0, "B": 1.0}
     with world.running() as parts:
         parts.controller.tick()

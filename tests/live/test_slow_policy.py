@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from carbonroute.live.http import HttpFetcher, Request
-from carbonroute.live.running import Parts, journal_folder, run_ticks
+from carbonroute.live.running import Parts, run_ticks
 from carbonroute.live.serving import served
-from carbonroute.runs.journals import replay
 from helpers.clocks import FakeClock
 from helpers.live import Bed, bed, only
 
@@ -79,11 +78,6 @@ def slow(world: Bed) -> Iterator[Slow]:
     made.open.set()
 
 
-def differences(world: Bed) -> int:
-    (one,) = replay(journal_folder(world.setup()), beside=world.folder, code=False)
-    return one.differ
-
-
 def test_a_decision_that_is_not_there_in_time_is_told_and_taken_later(world: Bed, slow: Slow) -> None:
     with world.running() as parts:
         slow.seconds = INTERVAL_S + 1
@@ -100,7 +94,7 @@ def test_a_decision_that_is_not_there_in_time_is_told_and_taken_later(world: Bed
         assert late.alarms == (SLOW,)
     assert slow.calls == 1
     assert len(world.records()) == 1
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 def test_a_stale_decision_is_not_taken(world: Bed, slow: Slow) -> None:
@@ -131,7 +125,7 @@ def test_a_kill_file_is_heeded_while_the_policy_decides(world: Bed, slow: Slow) 
     assert slow.calls == 2  # what was decided before the kill file came is not taken
     (record,) = world.records()
     np.testing.assert_array_equal(record.holds(), BASELINE)
-    assert differences(world) == 0
+    assert world.differences() == 0
 
 
 @pytest.mark.parametrize(("on_stop", "weights"), [("baseline", BASELINE), ("hold", only(0))])

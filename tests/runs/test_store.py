@@ -22,12 +22,9 @@ from carbonroute.runs import run
 from carbonroute.runs.store import RunFolder, read_manifest, read_tables
 from helpers import needs
 from helpers.grids import grid
+from helpers.refusals import content
 
 SMALL = ["simulate", "published", "--quiet", "--sim-hours", "3", "--output"]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +60,7 @@ def folder(undrawn_run: Path, tmp_path: Path) -> Path:
 
 
 def test_the_manifest_lists_every_file_with_its_digest(folder: Path) -> None:
-    files = contents(folder)
+    files = content(folder)
     manifest = json.loads(files.pop("manifest.json"))
     assert manifest["outputs"] == {
         name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())
@@ -94,8 +91,8 @@ def test_the_manifest_s_scenario_runs_again(folder: Path) -> None:
 def test_the_same_run_gives_the_same_bytes(drawn_run: tuple[Path, int], tmp_path: Path) -> None:
     first, figures = drawn_run
     draw(figures, *SMALL, str(tmp_path / "again"))
-    assert contents(tmp_path / "again") == contents(first)
-    assert len(contents(first)) == 17 + figures
+    assert content(tmp_path / "again") == content(first)
+    assert len(content(first)) == 17 + figures
 
 
 def test_tables_come_back_as_they_were(folder: Path) -> None:
@@ -135,9 +132,9 @@ def test_what_an_earlier_run_left_over_is_removed_and_nothing_else(
 
 @pytest.mark.parametrize("figures", FIGURES)
 def test_figures_are_drawn_again_from_the_folder_alone(figures: int, folder: Path) -> None:
-    before = contents(folder)
+    before = content(folder)
     draw(figures, "figures", str(folder), "--quiet", "--format", "svg")
-    after = contents(folder)
+    after = content(folder)
     assert {name for name in after if name.endswith(".png")} == {
         name.replace(".svg", ".png") for name in after if name.endswith(".svg")
     }
@@ -170,7 +167,7 @@ def test_a_folder_that_is_no_run_s_is_refused(text: str | None, tmp_path: Path) 
 
 
 def test_a_full_disk_leaves_the_old_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = contents(folder)
+    before = content(folder)
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -181,7 +178,7 @@ def test_a_full_disk_leaves_the_old_file(folder: Path, monkeypatch: pytest.Monke
         RunFolder(folder) as opened,
     ):
         opened.write("tables/simulation_results.csv", b"new")
-    assert contents(folder) == before  # no partial file either
+    assert content(folder) == before  # no partial file either
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,7 +204,7 @@ def test_a_disk_that_fills_up_leaves_one_run_or_none(
     call: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new = run_into(folder.with_name("new"), 2)
-    old = contents(folder)
+    old = content(folder)
     monkeypatch.setattr(os, "fsync", failing_at(call, OSError(28, "No space left on device")))
     assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 2
     message = capsys.readouterr().err
@@ -215,24 +212,24 @@ def test_a_disk_that_fills_up_leaves_one_run_or_none(
         "cannot write here (No space left on device); make room and rights, or name another place" in message
     )
     monkeypatch.undo()
-    after = {name: data for name, data in contents(folder).items() if not name.startswith(".")}
+    after = {name: data for name, data in content(folder).items() if not name.startswith(".")}
     assert "manifest.json" not in after or after in (old, new)
     assert run_into(folder, 2) == new
 
 
 def run_into(folder: Path, seed: int) -> dict[str, bytes]:
     assert main([*SMALL, str(folder), "--no-figures", "--seed", str(seed)]) == 0
-    return contents(folder)
+    return content(folder)
 
 
 def test_an_interrupted_run_leaves_whole_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = contents(folder)
+    old = content(folder)
     monkeypatch.setattr(os, "fsync", failing_at(5, KeyboardInterrupt()))
     assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
-    assert contents(folder) == old
+    assert content(folder) == old
     assert not (folder / ".staging").exists()
 
 
@@ -249,11 +246,11 @@ def test_a_place_that_cannot_be_replaced_keeps_its_file(
 
 @needs.no_root
 def test_a_folder_without_permission_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    old = contents(folder)
+    old = content(folder)
     (folder / "tables").chmod(0o500)
     assert main([*SMALL, str(folder), "--no-figures", "--seed", "2"]) == 2
     assert "cannot write here (Permission denied)" in capsys.readouterr().err
-    assert contents(folder) == old
+    assert content(folder) == old
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
@@ -276,7 +273,7 @@ def test_neither_threads_nor_hashes_change_a_byte(
     code = "import sys; from carbonroute.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, *SMALL, str(tmp_path / "other"), "--no-figures"]
     subprocess.run(command, env=environment, check=True)
-    assert contents(tmp_path / "other") == contents(folder)
+    assert content(tmp_path / "other") == content(folder)
 
 
 def test_a_table_that_is_none_is_refused_even_with_its_digest(

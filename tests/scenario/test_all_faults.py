@@ -14,6 +14,7 @@ from carbonroute.errors import Fault, InputError
 from carbonroute.scenario import load, resolve
 from carbonroute.scenario.written.faults import as_share
 from helpers import faulty, small
+from helpers.refusals import places
 
 OWN = 'carbon = {{ kind = "file", path = "{}", layout = "wide", time_column = "time", unit = "g/kWh"{} }}\n'
 MARGINAL = ', accounting = { rate = "marginal" }'
@@ -28,10 +29,6 @@ def validated(path: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, 
     assert all(fault["found"] and fault["file"] and fault["id"] for fault in document["faults"])
     faults: list[dict[str, Any]] = document["faults"]
     return faults
-
-
-def places(faults: list[dict[str, Any]]) -> set[tuple[str, int | None, str]]:
-    return {(Path(fault["file"]).name, fault["line"], fault["id"]) for fault in faults}
 
 
 def line(path: Path, text: str) -> int:

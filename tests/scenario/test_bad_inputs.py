@@ -218,12 +218,6 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, refused: Refusals)
     refused(scenario, "cannot be read (Permission denied)", "looked for")
 
 
-@pytest.fixture
-def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this machine have 8 GiB of memory."""
-    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 2**12, "SC_PHYS_PAGES": 2**21}.__getitem__)
-
-
 @pytest.mark.usefixtures("small_machine")
 def test_more_requests_in_the_published_order_than_memory_are_refused(
     tmp_path: Path, refused: Refusals

@@ -10,6 +10,7 @@ import pytest
 
 from carbonroute.cli import main
 from helpers import small
+from helpers.refusals import places
 
 FAULTY = """\
 schema = 1
@@ -75,10 +76,6 @@ def faults_of(path: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, 
     faults: list[dict[str, Any]] = document["faults"]
     assert all(fault["found"] and fault["remedy"] and fault["file"] and fault["id"] for fault in faults)
     return faults
-
-
-def places(faults: list[dict[str, Any]]) -> set[tuple[str, int | None, str]]:
-    return {(Path(fault["file"]).name, fault["line"], fault["id"]) for fault in faults}
 
 
 def test_a_study_its_base_its_cells_and_data_are_reported_together(
