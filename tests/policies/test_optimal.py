@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -294,19 +295,25 @@ def test_what_it_needs_and_is_not_shown_is_named() -> None:
     assert "violation_share" in Optimal().reads - Optimal(max_violation=None).reads
 
 
+def noted(patch: pytest.MonkeyPatch, method: str, value: Callable[[highspy.Highs], Any]) -> list[Any]:
+    """Return a list that a value of the solver is added to whenever a method of it is called."""
+    values, call = [], getattr(highspy.Highs, method)
+
+    def noting(solver: highspy.Highs) -> Any:
+        values.append(value(solver))
+        return call(solver)
+
+    patch.setattr(highspy.Highs, method, noting)
+    return values
+
+
 @pytest.mark.parametrize("load", [0.5, 0.9, 1.6])
 def test_where_the_simplex_method_cannot_tell_the_interior_point_answers(
     load: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen, policy = ticks.view(3, 1, 4, 3, 5, load=load), Optimal()
     expected = ticks.totals(seen, policy.plan(seen).weights, policy).stacked()
-    asked, clear = [], highspy.Highs.clearSolver
-
-    def seen_again(solver: highspy.Highs) -> Any:
-        asked.append(solver.getModelStatus())
-        return clear(solver)
-
-    monkeypatch.setattr(highspy.Highs, "clearSolver", seen_again)
+    asked = noted(monkeypatch, "clearSolver", highspy.Highs.getModelStatus)
     monkeypatch.setattr(simplex, "_SIMPLEX", {**simplex._SIMPLEX, "simplex_iteration_limit": 0})
     answered = ticks.totals(seen, policy.plan(seen).weights, policy).stacked()
     assert highspy.HighsModelStatus.kIterationLimit in asked
@@ -318,13 +325,7 @@ def test_a_program_that_follows_the_interior_point_begins_with_the_simplex_metho
 ) -> None:
     """Hours that are asked about together are each tried by the method that is tried alone."""
     seen, policy = ticks.view(3, 3, 4, 3, 5, load=0.9), Optimal()
-    asked, clear = [], highspy.Highs.clearSolver
-
-    def seen_again(solver: highspy.Highs) -> Any:
-        asked.append(solver.getModelStatus())
-        return clear(solver)
-
-    monkeypatch.setattr(highspy.Highs, "clearSolver", seen_again)
+    asked = noted(monkeypatch, "clearSolver", highspy.Highs.getModelStatus)
     monkeypatch.setattr(simplex, "_SIMPLEX", {**simplex._SIMPLEX, "simplex_iteration_limit": 0})
     for hour in range(3):
         policy.plan(ticks.hour(seen, hour, 1))
@@ -367,13 +368,7 @@ def test_an_hour_is_answered_the_same_whatever_was_asked_before() -> None:
 def test_a_part_of_the_columns_at_a_time_gives_the_optimum_of_all(
     load: float, limits: Optimal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, run = [], highspy.Highs.run
-
-    def counted(solver: highspy.Highs) -> Any:
-        asked.append(solver.getNumCol())
-        return run(solver)
-
-    monkeypatch.setattr(highspy.Highs, "run", counted)
+    asked = noted(monkeypatch, "run", highspy.Highs.getNumCol)
     for seed in range(6):
         seen = ticks.view(seed, 1, 6, 3, 6, load=load, own_pools=seed % 2 == 1)
         asked.clear()
@@ -388,13 +383,7 @@ def test_a_part_of_the_columns_at_a_time_gives_the_optimum_of_all(
 
 
 def test_a_large_tick_needs_a_part_of_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, run = [], highspy.Highs.run
-
-    def counted(solver: highspy.Highs) -> Any:
-        asked.append(solver.getNumCol())
-        return run(solver)
-
-    monkeypatch.setattr(highspy.Highs, "run", counted)
+    asked = noted(monkeypatch, "run", highspy.Highs.getNumCol)
     seen = ticks.view(2, 1, 20, 6, 20, load=0.3)
     limits = Optimal()
     assert ticks.totals(seen, limits.weights(seen), limits).kept().all()
