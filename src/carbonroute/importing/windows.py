@@ -28,6 +28,16 @@ _MAX_LISTED = 5
 _RULES: Mapping[Gaps, str] = MappingProxyType(
     {"refuse": "refused", "zero": "taken as no requests", "interpolate": "linear between the neighbours"}
 )
+#: What helps where every row is left out for a reason that holds these words.
+_REMEDIES = (
+    ("no workload is stated", "name the column of models: --field workload=COLUMN; a path begins with '/'"),
+    ("no region is stated", "name the column of the region: --field region=COLUMN"),
+    ("no origin is stated", "name the column of the origin: --field origin=COLUMN"),
+    ("no --workload pattern", "give one that fits a path or model of the file: --workload PATTERN=WORKLOAD"),
+    ("before --from", "give an earlier --from"),
+    ("at or after --until", "give a later --until"),
+    ("the time cannot be read", "name the column of times: --field time=COLUMN"),
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,7 @@ def rates(aggregates: Aggregates, source: str) -> Rates:
     """
     steps = _steps(aggregates)
     if not steps and not aggregates.counts:
+        _refuse_all_left_out(aggregates, source)
         raise refused(
             source, "states no time of any request", "a log, a table of requests per hour, or a query_range"
         )
@@ -128,6 +139,21 @@ def rates(aggregates: Aggregates, source: str) -> Rates:
         filled = _fill(windows, window_us, gaps, source, whole=True)
         return _of_counts(_Filled(filled.counts, [*notes, *filled.notes]), window_us, aggregates, source)
     return _of_counts(_Filled(windows, notes), window_us, aggregates, source)
+
+
+def _refuse_all_left_out(aggregates: Aggregates, source: str) -> None:
+    """Raise InputError if there are rows, and each of them was left out or is a failed request."""
+    left, failed = aggregates.left_out, aggregates.failed
+    if not 0 < aggregates.read <= sum(one.count for one in left.values()) + failed.total():
+        return
+    reasons = [
+        f"{one.count:,} left out, {reason}" + (f" (first: {one.lines[0]})" if one.lines else "")
+        for reason, one in sorted(left.items())
+    ]
+    reasons += [f"{count:,} failed, {ending}" for ending, count in sorted(failed.items())]
+    remedies = [remedy for pattern, remedy in _REMEDIES if any(pattern in reason for reason in left)]
+    remedy = "; ".join(remedies) or "at least one answered request is expected"
+    raise refused(source, f"none of {aggregates.read:,} rows is counted: {'; '.join(reasons)}", remedy)
 
 
 def region_of(cell: CellKey, aggregates: Aggregates) -> str:
