@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ def test_a_gap_longer_than_the_rule_allows_is_refused_whole(tmp_path: Path) -> N
         "carbon.csv: line 3, zone A: 3 hours in a row have no value, from 2021-01-01T01:00Z; gaps = "
         "'interpolate:2h' fills up to 2 in a row: allow more, or choose another horizon"
     )
+
+
+def test_the_rule_that_a_gap_between_rows_asks_for_fills_it(tmp_path: Path) -> None:
+    """No horizon within the file's hours is without the gap: rules are named, and both work."""
+    lines = table({"A": [100 + hour for hour in range(30)]}).splitlines(keepends=True)
+    text = "".join(lines[:26] + lines[27:])
+    message = refusal(tmp_path, text, zones=("A",), hours=30)
+    assert says(message, "zone A: 1 of 30 hours have no value: 2021-01-02T01:00Z; name a rule: gaps = ")
+    assert "choose a horizon" not in message
+    rules = re.findall(r"'([a-z-]+:\d+h)'", message)
+    assert len(rules) == 2
+    for rule in rules:
+        found = ask(tmp_path, text, keys(gaps=rule), zones=("A",), hours=30)
+        assert np.isfinite(found.g_per_kwh).all()
 
 
 def test_a_gap_at_the_edge_has_nothing_to_be_filled_from(tmp_path: Path) -> None:

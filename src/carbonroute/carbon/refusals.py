@@ -44,6 +44,7 @@ _MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
 #: Share of all intervals from which on one is common.
 _COMMON_SHARE = 0.125
 #: Numbers in which a comma or a dot may separate thousands, or decimals.
+_FILL = "name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
 _GROUPED = re.compile(
     rf"[0-9]{{1,3}}(?P<mark>[,{THOUSANDS_MARKS}])[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*"
     r"(?P<decimals>(?!(?P=mark))[.,][0-9]+)?"
@@ -302,7 +303,7 @@ def of_hours(
     faults, said = _partial(rows, measured.first, asked, rules)
     cells &= ~said
     if rules.gaps.filling is None:
-        remedy = "complete the file, or name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
+        remedy = f"complete the file, or {_FILL}"
         spike, empty = spiky[here] & cells[here], rows.missing & cells[here]
         dropped = rows.absurd & cells[here]
         if rules.absurd == "missing":
@@ -371,7 +372,7 @@ def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> 
         missing = hours.source[lacking[:, column], column]
         times = listed([rows.time_of(hour) for hour in missing], _SHOWN)
         problem = f"{len(missing)} of {hours.needed.sum()} hours have no value: {times}"
-        remedy = _within(on_grid, set(missing.tolist()), hours, int(column))
+        remedy = _within(on_grid, set(missing.tolist()), hours, int(column), rules)
         apart, change = _usual_minutes(rows, int(column)), step_change(on_grid)
         if rules.step.until_next:
             if apart > rules.step.minutes:
@@ -388,8 +389,8 @@ def _absent(rows: CarbonRows, hours: Selection, lacking: Mask, rules: Rules) -> 
         yield Fault(f"zone {rows.zones[column]}", problem, remedy)
 
 
-def _within(rows: CarbonRows, missing: set[int], hours: Selection, column: int) -> str:
-    """Return the remedy for hours without a value: the zone's hours, without those at its ends."""
+def _within(rows: CarbonRows, missing: set[int], hours: Selection, column: int, rules: Rules) -> str:
+    """Return the remedy for hours without a value: a rule, or the zone's hours without those at its ends."""
     first, last = int(hours.zone_first[column]), int(hours.zone_last[column])
     own = rows.slot[rows.column == column]
     late = len(own) > 0 and own.min() % rows.slots_per_hour == 1 and own.max() % rows.slots_per_hour == 0
@@ -404,6 +405,8 @@ def _within(rows: CarbonRows, missing: set[int], hours: Selection, column: int) 
         last -= 1
     if first > last:
         return f"complete the file{ends}"
+    if rules.gaps.filling is None and first < min(missing) and max(missing) < last:
+        return f"{_FILL}; or complete the file{ends}"
     return f"choose a horizon within {rows.time_of(first)} … {rows.time_of(last)}, or complete the file{ends}"
 
 
