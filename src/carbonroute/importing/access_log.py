@@ -141,10 +141,12 @@ class AccessLog(Format):
 
     `example_format`: a text for `--log-format`; empty where the format has none.
     `comment`: beginning of lines that are no requests; empty where there are none.
+    `has_zone`: whether times state their zone, or are in UTC.
     """
 
     example_format: ClassVar[str] = ""
     comment: ClassVar[bytes] = b""
+    has_zone: ClassVar[bool] = True
 
     @abstractmethod
     def layout(self, file: File, settings: ImportSettings) -> Layout:
@@ -156,6 +158,7 @@ class AccessLog(Format):
     def read(self, file: File, aggregates: Aggregates, digests: Digests) -> list[str]:
         """Count the requests of a log, block by block."""
         settings = aggregates.settings
+        aggregates.zone_taken = not self.has_zone and settings.time_zone is None
         stated = self.layout(file, settings)
         read = 0
         for first_line, data, layout in self.sections(file, stated, settings, digests):

@@ -143,6 +143,8 @@ class Aggregates:
         Lines and rows that were not counted, by reason.
     undated
         Whether times are since a zero of the files' own.
+    zone_taken
+        Whether times without an offset were taken as UTC, as no zone is stated.
     layout
         How one file tells its requests apart, such as the columns of a table.
     """
@@ -163,6 +165,7 @@ class Aggregates:
         self.steps: Counter[int] = Counter()
         self.without_service = 0
         self.undated = False
+        self.zone_taken = False
         self.layout = ""
         self.read = 0
         self.low_us: int | None = None
@@ -201,6 +204,11 @@ class Aggregates:
             self.counts[group["window"], cell] += group["len"]
 
     @property
+    def or_zone(self) -> str:
+        """What else helps where times lack or come twice: the zone of local times, if none is stated."""
+        return "; or, if times are local, state their zone: --time-zone" if self.zone_taken else ""
+
+    @property
     def has_requests(self) -> bool:
         """Whether it counts requests in time."""
         return bool(self.counts) or any(
@@ -236,6 +244,7 @@ class Aggregates:
             noted.example = noted.example or left.example
         self.without_service += other.without_service
         self.undated |= other.undated
+        self.zone_taken |= other.zone_taken
         self.read += other.read
         if other.low_us is not None and other.high_us is not None:
             self.span(other.low_us, other.high_us)
@@ -305,7 +314,7 @@ class Aggregates:
         if key in self.rows:
             named = ", ".join(filter(None, key[1])) or "the same"
             remedy = "leave one out, or name the column that tells them apart: --field workload=COLUMN"
-            raise refused(file_name, f"{place}: {named} has this time twice", remedy)
+            raise refused(file_name, f"{place}: {named} has this time twice", remedy + self.or_zone)
         if len(self.rows) >= MAX_ROWS:
             raise refused(
                 file_name, f"there are more than {MAX_ROWS:,} rows", "import a part: --from, --until"

@@ -52,6 +52,7 @@ class HaProxy(AccessLog):
     """HTTP logs of HAProxy; times are local ones, whose zone is to be stated."""
 
     name = "haproxy"
+    has_zone = False
     features = (
         "lines such as: … 10.0.1.2:33317 [01/Nov/2026:12:14:14.655] in api/eu1 10/0/30/69/109 200 2750 …"
     )

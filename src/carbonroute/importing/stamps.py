@@ -80,6 +80,7 @@ class TimeColumn:
 
     `unit`: of numbers, where the format states it.
     `dated`: whether times are those of the calendar; None before the first batch.
+    `zone_taken`: whether times without an offset were taken as UTC, as no zone is stated.
     `notes`: how times were taken, for people.
     """
 
@@ -88,6 +89,7 @@ class TimeColumn:
         self._unit: TimeUnit | None = settings.time_unit or unit
         self._is_numeric: bool | None = None
         self.dated: bool | None = None
+        self.zone_taken = False
         self.notes: list[str] = []
 
     def times_us(
@@ -125,7 +127,7 @@ class TimeColumn:
             return common_log_us(local, zone_text)
         zone = self._settings.time_zone
         if zone is None and lacks_offset(column):
-            zone = "UTC"
+            zone, self.zone_taken = "UTC", True
             self._note(f"times of {file_name} state no offset: taken as UTC (--time-zone says otherwise)")
         stamps, next_day_us = _of_24(column)
         rows = None

@@ -132,6 +132,7 @@ class RequestTable(Format):
         )
         aggregates.read += len(table)
         aggregates.undated |= clock.dated is False
+        aggregates.zone_taken |= clock.zone_taken
         kinds = [role for role in ("region", "origin", "workload", "status") if role in roles]
         aggregates.layout = f"a row per {', '.join(kinds) or 'time'}" if is_long else "a column per region"
         if is_long:

@@ -85,6 +85,7 @@ class Trace(Format):
             table = pl.DataFrame({"time_us": times, **columns.of(batch)})
             aggregates.add_requests(file.name, table, lines_from(first_line, len(batch)))
         aggregates.undated |= clock.dated is False
+        aggregates.zone_taken |= clock.zone_taken
         return ["trace: " + ", ".join(f"{role} from {name}" for role, name in columns.notes), *clock.notes]
 
     @staticmethod

@@ -124,19 +124,19 @@ def rates(aggregates: Aggregates, source: str) -> Rates:
         raise refused(
             source, "states no time of any request", "a log, a table of requests per hour, or a query_range"
         )
-    gaps, step = aggregates.settings.gaps, step_us(aggregates)
+    step = step_us(aggregates)
     window_us = _window_us(aggregates, step, source) if steps else aggregates.window_us
     windows: Counter[tuple[int, CellKey]] = Counter()
     notes: list[str] = []
     if steps:
-        by_step = _fill(steps, step, gaps, source, whole=False)
+        by_step = _fill(steps, step, aggregates, source, whole=False)
         notes += by_step.notes
         for (begin, cell), requests in by_step.counts.items():
             windows[begin // window_us, cell] += requests
     if aggregates.counts:
         for (window, cell), count in aggregates.counts.items():
             windows[window * aggregates.window_us // window_us, cell] += count * MILLIONTHS
-        filled = _fill(windows, window_us, gaps, source, whole=True)
+        filled = _fill(windows, window_us, aggregates, source, whole=True)
         return _of_counts(_Filled(filled.counts, [*notes, *filled.notes]), window_us, aggregates, source)
     return _of_counts(_Filled(windows, notes), window_us, aggregates, source)
 
@@ -202,9 +202,9 @@ def _window_us(aggregates: Aggregates, step_us: int, source: str) -> int:
 
 
 def _fill(
-    counts: dict[tuple[int, CellKey], int], step: int, rule: Gaps, source: str, *, whole: bool
+    counts: dict[tuple[int, CellKey], int], step: int, aggregates: Aggregates, source: str, *, whole: bool
 ) -> _Filled:
-    """Return counts without gaps.
+    """Return counts without gaps, by the rule of the settings.
 
     Parameters
     ----------
@@ -216,11 +216,11 @@ def _fill(
         A window lacks a value only where nothing at all was counted in it: of a log, a cell without requests
         has none. Of rows, every cell has its own.
     """
-    apart = 1 if whole else step
+    apart, rule = 1 if whole else step, aggregates.settings.gaps
     gaps = _gaps(counts, apart, whole=whole)
     lacking = [gap for gap in gaps if rule == "refuse" or (rule == "interpolate" and gap.at_edge)]
     if lacking:
-        raise InputError(source, _faults(lacking, step, rule, whole=whole))
+        raise InputError(source, _faults(lacking, step, rule, aggregates.or_zone, whole=whole))
     if not gaps:
         return _Filled(counts)
     kind = "windows" if whole else "rows"
@@ -273,12 +273,12 @@ def _after(counts: Mapping[tuple[int, CellKey], int], gap: _Gap, apart: int, cel
     return counts[min(near), cell]
 
 
-def _faults(gaps: Sequence[_Gap], step: int, rule: Gaps, *, whole: bool) -> Iterator[Fault]:
+def _faults(gaps: Sequence[_Gap], step: int, rule: Gaps, or_zone: str, *, whole: bool) -> Iterator[Fault]:
     at_edge = rule == "interpolate"
     remedy = "take them as no requests: --gaps zero"
     if not at_edge:
         remedy += "; or interpolate: --gaps interpolate"
-    remedy += "; or import a part: --from, --until"
+    remedy += f"; or import a part: --from, --until{or_zone}"
     kind = "window" if whole else "row"
     for gap in gaps[:_MAX_LISTED]:
         begin = time_text(gap.first * (step if whole else 1))
