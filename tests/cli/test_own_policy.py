@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_a_broken_contract_is_told_with_its_remedy_and_ends_with_1(
         ("class Good:\n    pass\n", "has no class 'Bad'; Known: Good"),
         ("class Bad:\n    pass\n", "has no method cost(view); a policy returns a cost per region"),
         (
+            "class Bad:\n    def weights(self, view): pass\n",
+            "cost(view); splits = True is for classes that return",
+        ),
+        (
+            "class Bad:\n    splits = True\n    def cost(self, view): pass\n",
+            "has no method weights(view); splits",
+        ),
+        (
             "class Bad:\n    def __init__(self, k): pass\n    def cost(self, view): pass\n",
             "cannot be made (TypeError: Bad.__init__() missing 1 required positional argument: 'k'); give",
         ),
@@ -169,3 +178,14 @@ def test_the_list_is_data_too(capsys: pytest.CaptureFixture[str]) -> None:
     listed = {each["use"]: each for each in json.loads(capsys.readouterr().out)}
     assert set(POLICIES.members) <= set(listed)
     assert "alpha" in listed["hybrid"]["parameters"]
+
+
+@pytest.mark.parametrize("arguments", [["init"], ["init", "--policy"]])
+def test_the_command_that_is_named_next_runs_as_it_is_pasted(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name with a space and a quote is one word of the command."""
+    assert main([*arguments, "it's mine.py" if "--policy" in arguments else "it's mine.toml"]) == 0
+    words = shlex.split(capsys.readouterr().out.partition("Next: carbonroute ")[2])
+    assert words[0] in {"simulate", "policies"}
+    assert main(words if words[0] == "policies" else ["validate", *words[1:]]) == 0

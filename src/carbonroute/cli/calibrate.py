@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -164,7 +165,8 @@ def _print(result: Calibration | ReplicaFit, output: Path | None, *, has_scenari
     else:
         _print_fit(console, result)
     if output is not None:
-        following = f"carbonroute simulate {output}" if has_scenario else "paste the pool into a scenario"
+        run = f"carbonroute simulate {shlex.quote(str(output))}"
+        following = run if has_scenario else "paste the pool into a scenario"
         console.print(f"\nWrote {output}; next: {following}", soft_wrap=True)
 
 

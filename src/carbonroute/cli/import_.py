@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -157,7 +158,7 @@ def import_(
         print_import(console, report)
         console.print(
             f"\nWrote {', '.join(report['wrote'])}, in the folder {output.parent}; next: "
-            f"carbonroute validate {output}",
+            f"carbonroute validate {shlex.quote(str(output))}",
             soft_wrap=True,
         )
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -71,7 +72,8 @@ def init(
     else:
         text = _of_builtin(source or _STARTER, called)
     create_named(file, text.encode())
-    out().print(f"Wrote {file}: scenario {called!r}. Next: carbonroute simulate {file}", soft_wrap=True)
+    run = f"carbonroute simulate {shlex.quote(str(file))}"
+    out().print(f"Wrote {file}: scenario {called!r}. Next: {run}", soft_wrap=True)
     return 0
 
 
@@ -139,5 +141,6 @@ def _policy(file: Path, *, alone: bool) -> int:
         raise InputError("--policy", [Fault("", f"found {str(file)!r}", remedy)])
     text = resources.files("carbonroute.policies").joinpath("template.py").read_text(encoding="utf-8")
     create_named(file, text.replace("my_policy.py", file.name).encode())
-    out().print(f"Wrote {file}. Next: carbonroute policies --check {file}:MyPolicy", soft_wrap=True)
+    check = f"carbonroute policies --check {shlex.quote(f'{file}:MyPolicy')}"
+    out().print(f"Wrote {file}. Next: {check}", soft_wrap=True)
     return 0

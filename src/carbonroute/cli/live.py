@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -275,7 +276,7 @@ def init(scenario: Path, /, *, output: Path = Path("live.toml"), no_code: NoCode
     named = os.path.relpath(scenario, output.parent)
     policy = runnable(inputs.scenario.name, inputs.candidates, inputs.site).label
     create_named(output, draft(inputs.scenario.regions, policy, named, str(output)).encode())
-    out().print(f"Wrote {output}. Next: carbonroute live check {output}", soft_wrap=True)
+    out().print(f"Wrote {output}. Next: carbonroute live check {shlex.quote(str(output))}", soft_wrap=True)
     return DONE
 
 

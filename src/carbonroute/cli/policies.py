@@ -14,7 +14,7 @@ from rich.table import Table
 from carbonroute.cli.options import Json
 from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_json, results_alone
 from carbonroute.errors import Fault, InputError, described, is_interrupt
-from carbonroute.policies import POLICIES, PolicyLike
+from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.registry import UnknownReferenceError
 
 if TYPE_CHECKING:
@@ -79,18 +79,23 @@ def _members_of(use: str) -> list[PolicyLike]:
     except UnknownReferenceError as error:
         remedy = error.remedy if separator or not use.endswith(".py") else f"{use}:Class is expected"
         raise InputError(use, [Fault("", error.found, remedy, line=error.line)]) from error
-    method = "weights" if getattr(member, "splits", False) is True else "cost"
     if not any(callable(getattr(member, name, None)) for name in ("cost", "weights")):
         remedy = "a policy returns a cost per region, or weights"
-        raise InputError(use, [Fault("", f"has no method {method}(view)", remedy)])
+        raise InputError(use, [Fault("", "has no method cost(view)", remedy)])
     needed = [key for key, one in inspect.signature(member).parameters.items() if _is_needed(one)]
     try:
-        return list(member.examples()) if needed and hasattr(member, "examples") else [member()]
+        made = list(member.examples()) if needed and hasattr(member, "examples") else [member()]
     except BaseException as error:  # a policy may be anyone's code: say what it raised
         if is_interrupt(error):
             raise
         remedy = "give every parameter a default, or yield policies from a class method examples()"
         raise InputError(use, [Fault("", f"cannot be made ({described(error)})", remedy)]) from error
+    for policy in made:
+        method = "weights" if splits(policy) else "cost"
+        if not callable(getattr(policy, method, None)):
+            remedy = "splits = True is for classes that return weights(view), and only for them"
+            raise InputError(use, [Fault("", f"has no method {method}(view)", remedy)])
+    return made
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:
