@@ -25,6 +25,8 @@ MAX_HOURS = 1_000_000
 _MAX_VALUES = 50_000_000
 _MOST_PER_WINDOW = 10**12
 _MAX_LISTED = 5
+#: Requests that are expected in the empty part of a window, from which on it is taken as not logged.
+_SURPRISING = 10
 _RULES: Mapping[Gaps, str] = MappingProxyType(
     {"refuse": "refused", "zero": "taken as no requests", "interpolate": "linear between the neighbours"}
 )
@@ -137,8 +139,37 @@ def rates(aggregates: Aggregates, source: str) -> Rates:
         for (window, cell), count in aggregates.counts.items():
             windows[window * aggregates.window_us // window_us, cell] += count * MILLIONTHS
         filled = _fill(windows, window_us, aggregates, source, whole=True)
-        return _of_counts(_Filled(filled.counts, [*notes, *filled.notes]), window_us, aggregates, source)
+        notes += [*filled.notes, *_cut_windows(aggregates)]
+        return _of_counts(_Filled(filled.counts, notes), window_us, aggregates, source)
     return _of_counts(_Filled(windows, notes), window_us, aggregates, source)
+
+
+def _cut_windows(aggregates: Aggregates) -> Iterator[str]:
+    """Yield a note on the first and the last window of a log, if it begins or ends well within them.
+
+    A share s of a window at its end is empty of k requests at random with probability (1 − s)ᵏ ≤ exp(−sk).
+    """
+    counts: Counter[int] = Counter()
+    for (window, _), count in aggregates.counts.items():
+        counts[window] += count
+    low_us, high_us = aggregates.low_us, aggregates.high_us
+    if low_us is None or high_us is None:
+        return
+    window_us, first, last = aggregates.window_us, min(counts), max(counts)
+    for empty_us, count, problem, option in (
+        (low_us - first * window_us, counts[first], f"first window from {time_text(low_us)} on", "--from"),
+        (
+            (last + 1) * window_us - high_us,
+            counts[last],
+            f"last window until {time_text(high_us)}",
+            "--until",
+        ),
+    ):
+        if empty_us * count > _SURPRISING * window_us:
+            yield (
+                f"requests stand in the {problem}, and count as those of a whole one, so that rates and "
+                f"amounts of a year are too low: {option} leaves it out"
+            )
 
 
 def _refuse_all_left_out(aggregates: Aggregates, source: str) -> None:
