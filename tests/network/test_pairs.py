@@ -194,6 +194,13 @@ def test_columns_belong_to_a_file(tmp_path: Path, refused: Refusals) -> None:
     refused(write(tmp_path, LONG, more=columns), "network.rtt_columns.from: there is no column 'a'")
 
 
+@pytest.mark.parametrize("name", ["rtt_us", "latency (s)", "rtt [seconds]"])
+def test_a_column_that_is_stated_is_in_milliseconds_too(name: str, tmp_path: Path, refused: Refusals) -> None:
+    columns = f'rtt_columns = {{ from = "from", to = "to", ms = "{name}" }}\n'
+    refused(write(tmp_path, LONG.replace("ms", name), more=columns), f"column '{name}' states another unit")
+    assert rtt_ms(write(tmp_path, LONG, more=columns.replace(name, "ms"))) == RIGHT
+
+
 @pytest.mark.parametrize("head", ["from,to,rtt_ms", "a,b,ms"])
 def test_inspect_gives_lines_that_read_a_long_table(head: str, tmp_path: Path) -> None:
     path = tmp_path / "rtt.csv"

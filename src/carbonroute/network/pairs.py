@@ -20,7 +20,7 @@ _FROM = re.compile(r"(^|[_\s-])(from|src|source|origin|client)([_\s-]|$)", re.I)
 _TO = re.compile(r"(^|[_\s-])(to|dst|dest|destination|target|region|server)([_\s-]|$)", re.I)
 _TIME = re.compile(r"rtt|latency|ping|round|(^|[_\s(])ms\)?$", re.I)
 #: Names that state another unit than ms.
-_OTHER_UNIT = re.compile(r"(^|[_\s(])(s|secs?|seconds|us|µs|ns)\)?$", re.I)
+_OTHER_UNIT = re.compile(r"(^|[_\s(\[])(s|secs?|seconds|us|µs|ns)[)\]]?$", re.I)
 #: Share of a column's entries that must be numbers.
 _MOST = 0.8
 #: A table with more of them is a matrix.
@@ -77,9 +77,7 @@ def pair_columns(
         best = next((name for name in times if key != RTT_COLUMNS and "90" in name), times[0])
         remedy = f"state {key} = {{ from = {from_!r}, to = {to!r}, ms = {best!r} }}"
         raise InputError(file_name, [Fault("", f"several columns may hold the times: {listed}", remedy)])
-    if _OTHER_UNIT.search(times[0]):
-        remedy = "milliseconds are expected: convert them"
-        raise InputError(file_name, [Fault("", f"column {times[0]!r} states another unit", remedy)])
+    _require_ms(times[0], file_name)
     return PairColumns.spelled(**{"from": from_, "to": to, "ms": times[0]})
 
 
@@ -121,6 +119,7 @@ def pairs_of(
     """Return a long table as text: columns ``from``, ``to``, ``ms`` and ``line``; `key` as `pair_columns`.
 
     `first_line` is the line of the first row.
+    Raises InputError if there is no such column, or that of the times states another unit than ms.
     """
     import polars as pl
 
@@ -128,11 +127,19 @@ def pairs_of(
 
     roles = {"from": columns.from_, "to": columns.to, "ms": columns.ms}
     required({f"{key}.{role}": name for role, name in roles.items()}, table.columns, file_name)
+    _require_ms(columns.ms, file_name)
     texts = [
         column_text(table[name], file_name).str.strip_chars().alias(role) for role, name in roles.items()
     ]
     line = pl.int_range(first_line, first_line + len(table), dtype=pl.Int64, eager=True).alias("line")
     return pl.DataFrame([*texts, line])
+
+
+def _require_ms(column: str, file_name: str) -> None:
+    """Raise InputError if a column of times states another unit, also where a scenario names that column."""
+    if _OTHER_UNIT.search(column):
+        remedy = "milliseconds are expected: convert them"
+        raise InputError(file_name, [Fault("", f"column {column!r} states another unit", remedy)])
 
 
 def _share_of_numbers(column: pl.Series) -> float:
