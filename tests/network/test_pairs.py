@@ -18,6 +18,7 @@ from helpers.refusals import Refusals
 INLINE = "[network.rtt_ms]\nWest = { A = 5, B = 65 }\nEast = { A = 80, B = 10 }\n"
 LONG = "from,to,ms\nWest,A,5\nWest,B,65\nEast,A,80\nEast,B,10\n"
 RIGHT = [[5, 65], [80, 10]]
+TIMES = {("West", "A"): 5, ("West", "B"): 65, ("East", "A"): 80, ("East", "B"): 10}
 #: Names of regions that are origins too.
 SAME = (('name = "A"', 'name = "West"'), ('name = "B"', 'name = "East"'))
 
@@ -186,6 +187,14 @@ def test_single_pairs_are_stated_beside_a_file(data: str, tmp_path: Path, refuse
     assert rtt_ms(write(tmp_path, lacking, more=whole)) == [[5, 65], [33, 1]]
     refused(write(tmp_path, lacking, more=own), "'East': missing")
     refused(write(tmp_path, data, more=own.replace("A", "C")), "network.rtt_ms.East.C: there is no region")
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(1, False), (0.001, True), (0, False)])
+def test_times_that_look_like_seconds_are_said(factor: float, doubted: bool, tmp_path: Path) -> None:
+    rows = [f"{start},{end},{ms * factor:g}" for (start, end), ms in TIMES.items()]
+    notes = resolve(load(write(tmp_path, "\n".join(["from,to,ms", *rows])))).notes
+    wanted = ("no round-trip time is above 0.08 ms, which looks like seconds: they count as ms",)
+    assert tuple(note for note in notes if "seconds" in note) == wanted * doubted
 
 
 def test_columns_belong_to_a_file(tmp_path: Path, refused: Refusals) -> None:

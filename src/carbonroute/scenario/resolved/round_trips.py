@@ -28,6 +28,8 @@ from carbonroute.scenario.written.sections import Network, Origin, Region
 
 #: Estimated pairs that a note names.
 _NAMED = 3
+#: Between regions of one city light alone takes a fraction of it.
+_SHORTEST_MS = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,14 @@ class RoundTrips:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How many pairs are not those of the file, for people."""
-        return tuple(
+        """How many pairs are not those of the file, and whether times look like seconds, for people."""
+        longest_ms, between_regions = float(self.rtt_ms.max()), self.rtt_ms.shape[1] > 1
+        doubts = (
+            (f"no round-trip time is above {longest_ms:g} ms, which looks like seconds: they count as ms",)
+            if between_regions and 0 < longest_ms < _SHORTEST_MS
+            else ()
+        )
+        return doubts + tuple(
             f"{len(pairs)} of {self.rtt_ms.size} round-trip times {words} ({_listed(pairs)}){error}"
             for pairs, words, error in (
                 (self.estimated, "estimated by great-circle distance", f": {PLAIN_ERROR}"),
