@@ -50,6 +50,14 @@ def test_a_series_in_numbers(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("more", "refused"), [("Total,A,5", True), ("2021-01-01T00:00Z,,5", False)])
+def test_rows_that_a_scenario_refuses_are_said_to_be(more: str, refused: bool, tmp_path: Path) -> None:
+    rows = [f"2021-01-01T{hour:02}:00Z,A,{300 + hour}" for hour in range(24)]
+    found = inspect_file(write(tmp_path, "\n".join(["time,zone,g_per_kwh", *rows, more])))
+    (said,) = [finding for finding in found.findings if "left out" in finding]
+    assert said.endswith("take them away") == refused
+
+
 def test_a_faulty_file_is_described_and_not_refused(tmp_path: Path) -> None:
     times = [f"2021-01-01T{hour:02}:00Z" for hour in range(24)]
     rows = [f"{time},{300 + 7 * (hour % 5)}" for hour, time in enumerate(times)]
@@ -62,7 +70,7 @@ def test_a_faulty_file_is_described_and_not_refused(tmp_path: Path) -> None:
     counts = ("rows", "no_value", "off_grid", "out_of_order", "missing_hours", "gaps")
     assert [zone[what] for what in counts] == [24, 1, 1, 2, 2, 2]
     said = " ".join(found.findings)
-    assert "1 rows without a time or zone that can be read, left out; the first: line 8" in said
+    assert "1 rows without a time or zone that can be read, left out; the first: line 8; a scenario" in said
     assert "1 times off the grid of 1h (A 1)" in said
 
 
