@@ -43,8 +43,9 @@ _SPARSE_VALUES = 4_000_000
 _MILLI = 10_000.0, 1000 * MAX_CARBON_G_PER_KWH
 #: Share of all intervals from which on one is common.
 _COMMON_SHARE = 0.125
-#: Numbers in which a comma or a dot may separate thousands, or decimals.
+#: What helps where hours lack.
 _FILL = "name a rule: gaps = 'interpolate:6h' or 'previous-day:24h'"
+#: Numbers in which a comma or a dot may separate thousands, or decimals.
 _GROUPED = re.compile(
     rf"[0-9]{{1,3}}(?P<mark>[,{THOUSANDS_MARKS}])[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*"
     r"(?P<decimals>(?!(?P=mark))[.,][0-9]+)?"

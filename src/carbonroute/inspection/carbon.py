@@ -262,9 +262,10 @@ def _row_findings(
     findings = []
     if lost := len(table) - len(timed):
         first = table.filter(pl.col("time").is_null() | pl.col("zone").is_null())["place"][0]
+        refused = "; a scenario refuses those without a time: take them away"
         findings.append(
             f"{lost:,} rows without a time or zone that can be read, left out; the first: {place_text(first)}"
-            + "; a scenario refuses those without a time: take them away" * bool(table["time"].null_count())
+            f"{refused if table['time'].null_count() else ''}"
         )
     if step is None and gap_us is not None:
         findings.append(
