@@ -34,12 +34,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage among what is collected, which stays: neither now nor while tests run."""
+    """Look for no garbage among what is collected, which stays: neither now nor while tests run.
+
+    While they run, look for it less often than Python does: they make few cycles, and figures many objects.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000)
         gc.enable()
 
 
@@ -89,6 +93,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
     if reasons:
         terminalreporter.write_line(needs.said_of(reasons))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parameters_are_read_once() -> Generator[None, None, None]:
+    """Read the parameters of commands once for all tests."""
+    from helpers import parameters  # not in the process that runs no tests
+
+    with pytest.MonkeyPatch.context() as patch:
+        parameters.read_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
