@@ -16,6 +16,7 @@ from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
 from carbonroute.scenario import Inputs, load, resolve
 from helpers import small
+from helpers.grids import grid
 
 POLICIES = """\
 [[policies]]
@@ -100,9 +101,7 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("tokens", [(), (TOKENS,)], ids=["times", "tokens"])
-@pytest.mark.parametrize("name", CHANGED)
-@pytest.mark.parametrize("kept", [True, False], ids=["kept", "counted"])
+@pytest.mark.parametrize(("name", "kept", "tokens"), grid(CHANGED, [True, False], [(), (TOKENS,)], one_of=2))
 def test_both_engines_agree_on_policies_that_are_wrong(
     name: str, kept: bool, tokens: tuple[small.Change, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

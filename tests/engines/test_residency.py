@@ -21,6 +21,9 @@ REGIONS = [
     {"name": "far", "carbon_g_per_kwh": 50, "pools": [{"servers": 50}]},
 ]
 ORIGINS = [{"name": "here", "share": 0.5, "allowed_regions": ["near"]}, {"name": "there", "share": 0.5}]
+ANYWHERE = [{"name": name, "share": 0.5} for name in ("here", "there")]
+#: Twelve decisions in two hours.
+SLOW = {"interval_s": 600}
 POLICIES = [{"use": "latency-first"}, {"use": "carbon-first"}, {"use": "power-of-two"}, {"use": "spill"}]
 POLICIES += [{"use": "optimal"}, {"use": "provision"}, {"use": "round-robin"}]
 
@@ -49,16 +52,14 @@ def test_what_no_allowed_region_takes_is_refused_and_counted(control: dict[str, 
 
 
 def test_no_note_where_requests_may_go_everywhere_or_none_was_rejected() -> None:
-    outcomes = ENGINES["queued"](
-        bound(origins=[{"name": "here", "share": 0.5}, {"name": "there", "share": 0.5}])
-    )
+    outcomes = ENGINES["queued"](bound(origins=ANYWHERE, control=SLOW))
     assert not any("refused" in note for note in queueing.notes(outcomes, one_run=True))
 
 
 def test_beliefs_of_another_scenario_do_not_say_where_requests_may_be_served() -> None:
     regions = [{key: region[key] for key in ("name", "carbon_g_per_kwh")} for region in REGIONS]
     inputs = bound(regions=regions)
-    others = bound(regions=regions, origins=[{"name": "here", "share": 0.5}, {"name": "there", "share": 0.5}])
+    others = bound(regions=regions, origins=ANYWHERE)
     candidate = replace(inputs.candidates[1], beliefs=others)
     dispatcher = Dispatcher.of(candidate, inputs)
     assert dispatcher.site.allowed is inputs.allowed
@@ -71,9 +72,9 @@ def test_beliefs_of_another_scenario_do_not_say_where_requests_may_be_served() -
 def test_the_cells_of_all_allowed_regions_keep_their_results() -> None:
     """A list of all regions is no restriction: results are equal to the bit."""
     everywhere = [{**origin, "allowed_regions": ["far", "near"]} for origin in ORIGINS]
-    free = [{"name": name, "share": 0.5} for name in ("here", "there")]
-    for one, other in zip(
-        ENGINES["queued"](bound(origins=everywhere)), ENGINES["queued"](bound(origins=free)), strict=True
-    ):
+    stated, free = (
+        ENGINES["queued"](bound(origins=origins, control=SLOW)) for origins in (everywhere, ANYWHERE)
+    )
+    for one, other in zip(stated, free, strict=True):
         np.testing.assert_array_equal(one.requests, other.requests)
         np.testing.assert_array_equal(one.latency_sum_ms, other.latency_sum_ms)

@@ -141,7 +141,7 @@ HELD = [
     for policy in ({"use": "spill"}, {"use": "least-loaded"}, {"use": "carbon-first", "max_utilisation": 0.8})
 ]
 BATCHING = {"max_batch": 4, "max_wait_ms": 2000, "fixed_ms": 400, "per_request_ms": 100}
-OUT = {"kind": "outage", "from_hour": 2.3, "hours": 1.2}
+OUT = {"kind": "outage", "from_hour": 0.6, "hours": 0.9}
 
 
 def sparse(**changes: Any) -> Inputs:
