@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,21 +40,41 @@ COLUMNS = {
 OTHER_ORDER = {"ascending": "descending", "descending": "ascending"}
 
 
+#: The figures of runs that have fewer by default than with `--full`: those that no other run has, or two.
+FEW = {
+    "queued": ("tradeoff_curve", "saving_steps", "utilisation", "wait_cdf"),
+    **dict.fromkeys(("llm", "measured"), ("carbon_traces", "workload_slo_violations")),
+}
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> dict[str, Path]:
-    """Return the folders of all runs; those whose tables alone differ have two figures, all with `--full`."""
+def few(pytestconfig: pytest.Config) -> Mapping[str, Sequence[str]]:
+    """Return the names of the figures that runs have, where that is not all."""
+    return {} if pytestconfig.getoption("full") else FEW
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, few: Mapping[str, Sequence[str]]) -> dict[str, Path]:
+    """Return the folders of all runs."""
     folders = {}
     for name, make in RUNS.items():
         with pytest.MonkeyPatch.context() as patch:
-            if name in {"llm", "measured"} and not pytestconfig.getoption("full"):
-                damage.draw_few(patch)
+            if name in few:
+                damage.draw_few(patch, few[name])
             folders[name] = make(tmp_path_factory.mktemp(name))
     return folders
 
 
 @pytest.fixture(params=["crowded", "queued", pytest.param("published", marks=pytest.mark.full)])
-def run(request: pytest.FixtureRequest, runs: dict[str, Path]) -> Path:
-    """Return the folder of one run."""
+def run(
+    request: pytest.FixtureRequest,
+    runs: dict[str, Path],
+    few: Mapping[str, Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Return the folder of one run, with the register of its figures."""
+    if request.param in few:
+        damage.draw_few(monkeypatch, few[request.param])
     return runs[request.param]
 
 

@@ -217,7 +217,7 @@ def test_a_page_shows_a_figure_that_was_saved_as_png_as_a_new_one(name: str, cas
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [*grid(NAMES, ["one of each", "study"], one_of=2), *grid(NAMES, ["big"], one_of=15)]
+    ("name", "case"), [*grid(NAMES, ["one of each", "study"], one_of=4), *grid(NAMES, ["big"], one_of=15)]
 )
 def test_a_drawn_geography_is_said_on_every_figure_of_requests(name: str, case: str) -> None:
     data = tables(case)
@@ -264,7 +264,7 @@ def test_looking_finds_faults(name: str) -> None:
     assert looking.outside(placed, page) == ["off the page"]
 
 
-@pytest.mark.parametrize("name", grid(NAMES, one_of=2))
+@pytest.mark.parametrize("name", grid(NAMES, one_of=3))
 def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
     looking.assert_keeps_given_axes(calls(tables("study"))[name])
 
@@ -356,9 +356,7 @@ def test_without_clairvoyant_policies_there_is_no_mark(name: str) -> None:
     assert DAGGER not in looking.words(draw(name, dataclasses.replace(data, **honest)))
 
 
-@pytest.mark.parametrize(
-    ("name", "case"), [*grid(NAMES, ["few odd names"], one_of=1), *grid(NAMES, ["odd names"], one_of=15)]
-)
+@pytest.mark.parametrize(("name", "case"), grid(NAMES, ["few odd names", "odd names"], one_of=2))
 def test_names_mean_themselves(name: str, case: str) -> None:
     """Neither mathematics nor line breaks in a name are interpreted."""
     said = looking.words(drawn(name, case)).replace(" ", "")
@@ -391,7 +389,7 @@ def test_the_limit_is_the_tables(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fmt"),
     # A PDF takes a second, for its fonts: the three that differ most in what they draw.
-    grid(NAMES, ("png", "svg"), one_of=3)
+    grid(NAMES, ("png", "svg"), one_of=5)
     + grid(("carbon_heatmap", "bubble_tradeoff", "workload_slo_violations"), ("pdf",), one_of=3),
 )
 def test_bytes_are_the_same_every_time(name: str, fmt: Format) -> None:

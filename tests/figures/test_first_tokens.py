@@ -10,6 +10,7 @@ import pytest
 from carbonroute.figures import draw, first_tokens
 from carbonroute.figures.first_tokens import few, round_values
 from carbonroute.figures.style import Style
+from helpers.grids import grid
 
 from . import factory, looking
 
@@ -43,8 +44,10 @@ _NO_FURTHER: dict[str, Any] = dict.fromkeys(("p50_tpot_ms", "p95_tpot_ms", "p99_
 _NO_LIMITS: dict[str, Any] = dict.fromkeys(("ttft_slo_ms", "tpot_slo_ms"))
 
 
-@pytest.mark.parametrize("style", ["house", "paper", "phone"])
-@pytest.mark.parametrize("longest_ms", [205.0, 600.0, 40_000.0, 9e6])
+@pytest.mark.parametrize(
+    ("style", "longest_ms"),
+    grid(["house", "paper", "phone"], [205.0, 600.0, 40_000.0, 9e6], one_of=2),
+)
 def test_every_time_axis_has_labels(style: Style, longest_ms: float) -> None:
     ax = draw("first_tokens", {"tokens": tokens(longest_ms=longest_ms)}, style=style)
     looking.assert_legible(ax)

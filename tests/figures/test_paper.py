@@ -14,7 +14,7 @@ from . import factory, looking
 CASES = {"study": factory.study(), "small": factory.make(regions=3, policies=4, workloads=2, hours=48)}
 
 
-@pytest.mark.parametrize(("name", "case"), grid(available(CASES["study"]), CASES, one_of=2))
+@pytest.mark.parametrize(("name", "case"), grid(available(CASES["study"]), CASES, one_of=3))
 def test_a_figure_fits_a_column_and_can_be_read(name: str, case: str) -> None:
     tables = CASES[case]
     if name not in available(tables):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,12 @@ def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_of_study, "figures", lambda _: ())
 
 
-def draw_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw two figures of a run alone: one names regions, the other policies and workloads."""
+def draw_few(
+    monkeypatch: pytest.MonkeyPatch, names: Sequence[str] = ("carbon_traces", "workload_slo_violations")
+) -> None:
+    """Draw these figures alone; the first of two names regions, the other policies and workloads."""
     import_module("carbonroute.cli.drawing")  # before: it keeps the register that it finds
-    few = {name: figures.FIGURES[name] for name in ("carbon_traces", "workload_slo_violations")}
+    few = {name: figures.FIGURES[name] for name in names}
     monkeypatch.setattr(figures, "FIGURES", few)
 
 

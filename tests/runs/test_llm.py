@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -13,13 +14,22 @@ from carbonroute.analysis.alterations import Alterations
 from carbonroute.cli import main
 from carbonroute.errors import InputError
 from carbonroute.scenario import load
-from helpers import llm
+from helpers import damage, llm
 
 COMMON = ["--quiet"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_figure(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Draw the figure of tokens, and one more; all of them with `--full`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not pytestconfig.getoption("full"):
+            damage.draw_few(patch, ("first_tokens", "carbon_traces"))
+        yield
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, own_figure: None) -> Path:
     """Return a folder with the scenario, the outputs of its run and its journal."""
     place = tmp_path_factory.mktemp("llm")
     text = llm.SCENARIO.replace("requests_per_hour = 20000", "requests_per_hour = 120000")
