@@ -27,8 +27,8 @@ def grid(*axes: Iterable[Any], one_of: int) -> list[Any]:
 
 
 def examples(full: int) -> int:
-    """Return how many examples hypothesis tries: all with ``--full``; otherwise a third, of many a tenth."""
-    return full if settings.get_current_profile_name() == FULL else full // (3 if full <= 300 else 10)
+    """Return how many examples hypothesis tries: all with ``--full``; else a third, of many a twentieth."""
+    return full if settings.get_current_profile_name() == FULL else full // (3 if full <= 300 else 20)
 
 
 def runs(full: int, some: int) -> int:

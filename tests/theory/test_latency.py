@@ -22,7 +22,7 @@ from carbonroute.control.latency import Latency
 from carbonroute.network import HalfNormal, Jitter, PairLognormal
 from carbonroute.scenario import load, resolve
 from carbonroute.workloads import By, Empirical, Gamma, Lognormal, Normal, ServiceLaw, Tokens
-from helpers.grids import examples, grid
+from helpers.grids import examples, grid, runs
 
 INFINITE = math.inf
 EVERYTHING = (-INFINITE, INFINITE)
@@ -571,7 +571,8 @@ def test_violations_after_a_wait_are_those_of_less_time(jitter: Jitter) -> None:
     rtt_ms, slo_ms = np.array([[1.0, 30.0, 200.0], [5.0, 0.0, 120.0]]), np.linspace(400, 500, len(laws))
     of = Latency(laws, jitter, rtt_ms, slo_ms)
     tiny_ms = slo_ms[:, np.newaxis] - np.array([1e-13, 1e-12, 1e-11, 1e-9, 1e-6])  # left where the RTT is 0
-    more_ms = np.concatenate([np.zeros(3), np.geomspace(1e-9, 600, 100), np.linspace(150, 450, 301)])
+    spread = np.geomspace(1e-9, 600, runs(100, 40)), np.linspace(150, 450, runs(301, 101))
+    more_ms = np.concatenate([np.zeros(3), *spread])
     more_ms = np.hstack([np.broadcast_to(more_ms, (len(laws), len(more_ms))), tiny_ms])
     late = of.violation_share_after(np.broadcast_to(more_ms.T[..., np.newaxis], (*more_ms.T.shape, 3)))
     origin, region = np.indices(rtt_ms.shape)

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from helpers import needs
+from helpers.grids import runs
 
 #: Reads all of a log, and prints its requests and the peak memory before and after, KiB.
 READ = """
@@ -84,8 +85,9 @@ def peak_bytes(folder: Path, size_bytes: int) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
-    _, small = peak_bytes(tmp_path, 40 * 2**20)
-    _, large = peak_bytes(tmp_path, 160 * 2**20)
+    mib = runs(40, 20)
+    _, small = peak_bytes(tmp_path, mib * 2**20)
+    _, large = peak_bytes(tmp_path, 4 * mib * 2**20)
     assert large < 1.5 * small
 
 
