@@ -25,6 +25,7 @@ from carbonroute.errors import Fault, InputError, PolicyError, WorkerError
 from carbonroute.outcome import Histogram, Outcome, Samples
 from carbonroute.policies import Policy, View
 from carbonroute.scenario import Inputs, builtin_text, load, resolve
+from helpers.grids import grid
 
 # Python from 3.12 on warns of what these tests do on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -84,8 +85,9 @@ def arrays(outcome: Outcome) -> list[np.ndarray]:
     return [latency.counts, latency.sum_ms, latency.low_ms, latency.high_ms, np.array(latency.first)]
 
 
-@pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("kind", ["fixed-rate", "poisson", "gamma-renewal", "rate-file"])
+@pytest.mark.parametrize(
+    ("kind", "kept"), grid(["fixed-rate", "poisson", "gamma-renewal", "rate-file"], [True, False], one_of=2)
+)
 def test_any_number_of_workers_gives_the_same(
     kind: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

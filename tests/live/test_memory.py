@@ -10,7 +10,6 @@ import pytest
 
 from carbonroute.live.http import Answer, Request
 from carbonroute.live.running import assembled
-from helpers.grids import runs
 from helpers.live import bed
 
 #: A value that is kept of each tick takes at least so much: a number in a list.
@@ -19,7 +18,7 @@ _LEAST_BYTES = 32
 
 def test_memory_does_not_grow_by_the_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EM_TOKEN", "canary-token")
-    world, ticks, kept = bed(tmp_path), runs(200, 80), []
+    world, ticks, kept = bed(tmp_path), 200, []
 
     def fetch(request: Request) -> Answer:
         return world.fetch(request)  # a new one each time, as they keep all requests
