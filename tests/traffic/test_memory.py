@@ -85,7 +85,7 @@ def peak_bytes(folder: Path, size_bytes: int) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
-    mib = runs(40, 20)
+    mib = runs(40, 30)
     _, small = peak_bytes(tmp_path, mib * 2**20)
     _, large = peak_bytes(tmp_path, 4 * mib * 2**20)
     assert large < 1.5 * small
