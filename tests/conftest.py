@@ -95,16 +95,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
         terminalreporter.write_line(needs.said_of(reasons))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def parameters_are_read_once() -> Generator[None, None, None]:
-    """Read the parameters of commands once for all tests."""
-    from helpers import parameters  # not in the process that runs no tests
-
-    with pytest.MonkeyPatch.context() as patch:
-        parameters.read_once(patch)
-        yield
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run without figures, to look at or copy; not to be changed."""

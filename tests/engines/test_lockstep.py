@@ -122,7 +122,7 @@ def test_an_error_in_one_system_ends_the_run() -> None:
         run_shy(Shy(limit=0.5))
 
 
-@pytest.mark.parametrize("control", [{"routers": 2}, {"interval_s": 600}])
+@pytest.mark.parametrize("control", [{"routers": 2}, {"interval_s": grids.runs(60, 600)}])
 def test_several_routers_and_stated_servers_are_run_one_after_the_other(control: Document) -> None:
     """They turn at times of their own, and a policy that places servers has each system differ."""
     use = "spill" if "routers" in control else "provision"

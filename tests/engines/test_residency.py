@@ -12,6 +12,7 @@ from carbonroute.engines import ENGINES
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.metrics import queueing
 from carbonroute.scenario import Inputs
+from helpers.grids import runs
 from helpers.queued_runs import inputs_of, queueing_of
 
 #: The near region is out from the first hour on; the far one takes all.
@@ -22,10 +23,13 @@ REGIONS = [
 ]
 ORIGINS = [{"name": "here", "share": 0.5, "allowed_regions": ["near"]}, {"name": "there", "share": 0.5}]
 ANYWHERE = [{"name": name, "share": 0.5} for name in ("here", "there")]
-#: Twelve decisions in two hours.
-SLOW = {"interval_s": 600}
 POLICIES = [{"use": "latency-first"}, {"use": "carbon-first"}, {"use": "power-of-two"}, {"use": "spill"}]
 POLICIES += [{"use": "optimal"}, {"use": "provision"}, {"use": "round-robin"}]
+
+
+def decisions() -> dict[str, float]:
+    """Return how often routers decide: twelve times in two hours, each minute with `--full`."""
+    return {"interval_s": runs(60, 600)}
 
 
 def bound(**changes: Any) -> Inputs:
@@ -52,7 +56,7 @@ def test_what_no_allowed_region_takes_is_refused_and_counted(control: dict[str, 
 
 
 def test_no_note_where_requests_may_go_everywhere_or_none_was_rejected() -> None:
-    outcomes = ENGINES["queued"](bound(origins=ANYWHERE, control=SLOW))
+    outcomes = ENGINES["queued"](bound(origins=ANYWHERE, control=decisions()))
     assert not any("refused" in note for note in queueing.notes(outcomes, one_run=True))
 
 
@@ -73,7 +77,7 @@ def test_the_cells_of_all_allowed_regions_keep_their_results() -> None:
     """A list of all regions is no restriction: results are equal to the bit."""
     everywhere = [{**origin, "allowed_regions": ["far", "near"]} for origin in ORIGINS]
     stated, free = (
-        ENGINES["queued"](bound(origins=origins, control=SLOW)) for origins in (everywhere, ANYWHERE)
+        ENGINES["queued"](bound(origins=origins, control=decisions())) for origins in (everywhere, ANYWHERE)
     )
     for one, other in zip(stated, free, strict=True):
         np.testing.assert_array_equal(one.requests, other.requests)

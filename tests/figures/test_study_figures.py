@@ -131,7 +131,7 @@ def test_draws_into_a_given_axes_and_touches_no_settings(name: str) -> None:
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
 def test_clairvoyant_policies_are_marked(name: str) -> None:
-    data = make({"a": [1, 2], "b": [1, 2]}, policies=3)
+    data = make({"a": [1, 2, 3], "b": [1, 2]}, policies=4)
     said = looking.words(draw(name, data))
     assert f"Policy-3{DAGGER}" in said
     assert CLAIRVOYANT_NOTE in said
