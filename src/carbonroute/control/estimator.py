@@ -99,11 +99,12 @@ class Averages:
 def recursion(before: Array, keep: Array, gain: Array) -> Array:
     """Return means at K moments, m ← keep·m + gain, shape (K, n), each from the one before it.
 
-    Those before the first have shape (1, n). Plain enough for numba, which gives the same bits.
+    Those before the first have shape (1, n), and so has `keep` where it is the same at all. Plain enough for
+    numba, which gives the same bits.
     """
     means, mean = np.empty_like(gain), before[0]
     for moment in range(len(gain)):
-        mean = keep[moment] * mean + gain[moment]
+        mean = keep[min(moment, len(keep) - 1)] * mean + gain[moment]
         means[moment] = mean
     return means
 
@@ -161,19 +162,15 @@ class Estimator:
         """
         pool, on = self._site.capacity.pool, reading.servers
         averages = self._updated(before, reading)
-        used = np.divide(reading.busy_s, reading.server_s, out=np.zeros(on.shape), where=reading.server_s > 0)
+        used = reading.busy_s / np.where(reading.server_s > 0, reading.server_s, np.inf)
         waits = (reading.busy >= on) & (on > 0)
         wait_ms = np.where(waits, (reading.waiting + 1) * self._mean_busy_ms / np.maximum(on, 1), 0.0)
-        columns = {
-            "utilisation": np.minimum(used, 1.0),
-            "wait_ms": wait_ms,
-            "available": reading.available,
-            "servers": on,
-        }
+        columns = np.array([np.minimum(used, 1.0), wait_ms, on])
         # A row per region lies in memory, as in any view: sums over regions are made in the same order.
-        of_regions: dict[str, Any] = {
-            name: np.take(column, pool.T, axis=1).transpose(0, 2, 1) for name, column in columns.items()
-        }
+        of_regions: dict[str, Any] = dict(
+            zip(("utilisation", "wait_ms", "servers"), columns.take(pool.T, axis=2).swapaxes(2, 3))
+        )
+        of_regions["available"] = reading.available.take(pool.T, axis=1).swapaxes(1, 2)
         if self._loaded is not None:
             expected = self._loaded.at(reading.busy, reading.waiting, on)
             by_llm = ~np.isnan(expected.tpot_ms)
@@ -195,14 +192,15 @@ class Estimator:
         """Return the means m ← (1 − a)·m + a·x/t with a = 1 − exp(−t/T), x being the count in a time t."""
         came, passed_s = (reading.requests, reading.waiting_s, reading.sent_s), reading.passed_s
         # One time at once, as a part of many may differ in the last bit; most are the same.
-        times_s, place = passed_s[:1], np.zeros(len(passed_s), dtype=np.intp)
+        times_s, place = passed_s[:1], None
         if (passed_s != times_s).any():
             times_s, place = np.unique(passed_s, return_inverse=True)
         parts = np.array([-np.expm1(-time_s / _MEMORY_S) for time_s in times_s])
-        part = parts[:, self._constant][place]
+        part = parts.take(self._constant, axis=1)
+        part = part if place is None else part[place]
         # Formula forgetting-mean.
         gain = part * np.concatenate(came, axis=1)
-        np.divide(gain, passed_s[:, np.newaxis], out=gain, where=(passed_s > 0)[:, np.newaxis])
+        gain /= np.where(passed_s > 0, passed_s, 1.0)[:, np.newaxis]
         last = np.concatenate([before.per_s, before.in_line, before.load], axis=1)
         means = self._recursion(last, 1 - part, gain)
         cells, pools = reading.requests.shape[1], reading.waiting_s.shape[1]

@@ -59,6 +59,9 @@ Regions: TypeAlias = Index
 T = TypeVar("T")
 
 
+#: Costs from which on regions are gone through one after the other.
+_MANY = 4096
+
 #: How far a policy's weights may be from adding up to 1.
 WEIGHT_TOLERANCE = 1e-9
 
@@ -217,7 +220,7 @@ def cheapest(policy: Chooser, view: View) -> Regions:
     if cost.dtype.kind not in "fiu":
         raise ValueError(f"cost has type {cost.dtype}; numbers are expected")
     region, lowest = _first_lowest(cost)
-    if np.isnan(lowest.min()):  # the lowest of some values and NaN is NaN
+    if np.isnan(lowest).any():
         raise ValueError("cost is NaN; +inf marks a region that is not eligible")
     nowhere = lowest == np.inf
     if nowhere.any():
@@ -395,10 +398,12 @@ def policy_name(policy: PolicyLike) -> str:
 
 
 def _first_lowest(values: Array) -> tuple[Regions, Array]:
-    """Return the index of the first lowest value on the last axis, and that value.
+    """Return the index of the first lowest value on the last axis, and that value, or NaN where one is NaN.
 
     A pass per region over whole columns is several times faster than `argmin` over many short rows.
     """
+    if values.size < _MANY:
+        return np.asarray(values.argmin(axis=-1)), np.asarray(values.min(axis=-1))
     lowest = values[..., 0].copy()
     region = np.zeros(lowest.shape, dtype=np.int16)
     for candidate in range(1, values.shape[-1]):

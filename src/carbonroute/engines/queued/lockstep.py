@@ -16,10 +16,10 @@ from carbonroute.control.loop import ExpectedTraffic
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block
 from carbonroute.engines.queued.account import Account
-from carbonroute.engines.queued.events import Records
+from carbonroute.engines.queued.events import READING, Records
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.routers import control_loop
-from carbonroute.engines.queued.schedule import Schedule, intervals
+from carbonroute.engines.queued.schedule import Schedule
 from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, send
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Dispatcher
@@ -136,7 +136,8 @@ class Lockstep:
         reach_s = self._site.rtt_ms / 2 / MS_PER["s"]
         by_batch = capacity.max_batch > 0
         self._routes = Routes(reach_s, capacity.pool.copy(), capacity.speed.copy(), by_batch, busy_ms.copy())
-        self._servers = np.array([site.capacity.servers for site in sites])
+        servers = np.array([site.capacity.servers for site in sites])
+        self._servers = np.where(servers < UNLIMITED, servers, np.inf).astype(np.float64)
         self._sent_s = np.zeros(self._count * pools)
         self._came = np.zeros(self._site.shape[0] * workloads)
         # Of the last decision: main regions, shape (O·W, S), and where these do not get all requests, the
@@ -147,7 +148,8 @@ class Lockstep:
         self._flips = np.zeros(self._count)
         self._worth_g_per_h: Array | None = None
         self._taken: list[Taken] = []
-        self._last = PoolReadings.none(self._count * pools)
+        # When the tick before was, s, and the integrals of all pools then.
+        self._last = 0.0, np.zeros((4, self._count * pools))
 
     @staticmethod
     def possible(candidate: Candidate, site: Site) -> bool:
@@ -218,9 +220,7 @@ class Lockstep:
     def _go(self, end: int, *, decides: bool) -> None:
         """Take the steps before one, the last of which is a tick or not."""
         steps_s, coming = self._steps_s[self._step : end], self._coming
-        sent_s = np.repeat(self._sent_s[np.newaxis], len(steps_s), axis=0)
-        if coming is not None:
-            sent_s = self._send(coming, int(coming.before[end - 1]), steps_s)
+        sent_s = self._send(coming, int(coming.before[end - 1]) if coming else 0, steps_s)
         pools = self._system.through(steps_s)
         self._taken.append(Taken(steps_s, pools, sent_s, decides, self._worth_g_per_h))
         self._sent_s, self._step = sent_s[-1], end
@@ -230,33 +230,26 @@ class Lockstep:
         if len(self._taken) == _TOGETHER:
             self._add_up()
 
-    def _send(self, coming: Coming, end: int, steps_s: Array) -> Array:
+    def _send(self, coming: Coming | None, end: int, steps_s: Array) -> Array:
         """Send the requests before one on their way, which come before the last of some steps.
 
         Returns
         -------
         The work sent to each pool up to each of n steps, or without steps up to now, s, shape (n or 1, S·P).
         """
-        span, rows = slice(coming.start, end), max(1, len(steps_s))
-        if coming.start == end:
-            return self._sent_s + np.zeros((rows, 1))
-        if self._main is None:
-            raise RuntimeError("nothing has been decided before these requests")
-        cell, time_s = coming.cell[span], coming.time_s[span]
-        dice = self._dice_of(coming.block)[span] if self._limits.size else np.empty(0)
-        work_s = np.zeros((rows, len(self._sent_s)))
-        send(
-            self._system.enter(self._count * len(cell)),
-            coming.region[span],
-            work_s,
-            Leaving(cell, time_s, coming.service_ms[span], intervals(time_s, steps_s)),
-            Destinations(self._main, self._limits, dice),
-            self._routes,
-        )
-        self._came += np.bincount(cell, minlength=len(self._came))
-        coming.start = end
-        sent_s: Array = np.cumsum(np.concatenate([self._sent_s[np.newaxis], work_s]), axis=0)[1:]
-        return sent_s
+        sent_s = np.zeros((max(1, len(steps_s)), len(self._sent_s)))
+        if coming is not None and coming.start < end:
+            if self._main is None:
+                raise RuntimeError("nothing has been decided before these requests")
+            span = slice(coming.start, end)
+            leaving = Leaving(coming.cell[span], coming.time_s[span], coming.service_ms[span])
+            dice = self._dice_of(coming.block)[span] if self._limits.size else np.empty(0)
+            to = Destinations(self._main, self._limits, dice)
+            rows = self._system.enter(self._count * len(leaving.cell))
+            send(rows, coming.region[span], sent_s, self._came, leaving, steps_s, to, self._routes)
+            coming.start = end
+        sent_s[0] += self._sent_s
+        return np.cumsum(sent_s, axis=0, out=sent_s)
 
     def _dice_of(self, block: Block) -> Array:
         """Return a block's dice in the order of coming, shape (n,); drawn once."""
@@ -284,27 +277,24 @@ class Lockstep:
 
     def _reading(self, now_s: float, pools: Records) -> Reading:
         """Return the measurements of each system at a tick, since the tick before."""
-        before, came = self._last, self._came
-        self._last = PoolReadings.of(
-            np.array([now_s]), pools[np.newaxis], self._sent_s[np.newaxis], np.empty((0, 1, len(pools)))
-        )
-        self._came = np.zeros(len(came))
-        busy_s, waiting_s, server_s, sent_s = (
-            integral.reshape(self._count, -1) for integral in self._last.since(before).integrals_s[:, 0]
-        )
-        up = np.ones(self._servers.shape, dtype=bool)
+        (before_s, before), came = self._last, self._came
+        integrals_s = np.array([pools["busy_s"], pools["waiting_s"], pools["server_s"], self._sent_s])
+        self._last, self._came = (now_s, integrals_s), np.zeros(len(came))
+        shape = self._servers.shape
+        busy_s, waiting_s, server_s, sent_s = (integrals_s - before).reshape(-1, *shape)
+        up = np.ones(shape, dtype=bool)
         for closed, _, start_s, end_s in self._site.capacity.windows:
             up[:, int(closed)] &= not start_s <= now_s < end_s
         return Reading(
-            passed_s=np.repeat(now_s - before.now_s, self._count),
+            passed_s=np.full(self._count, now_s - before_s),
             busy_s=busy_s,
             waiting_s=waiting_s,
             server_s=server_s,
             sent_s=sent_s,
-            requests=np.repeat(came[np.newaxis], self._count, axis=0),
-            servers=np.where(self._servers < UNLIMITED, self._servers, np.inf).astype(np.float64),
-            busy=pools["busy"].reshape(self._count, -1).astype(np.float64),
-            waiting=pools["waiting"].reshape(self._count, -1).astype(np.float64),
+            requests=came[np.newaxis].repeat(self._count, axis=0),
+            servers=self._servers,
+            busy=pools["busy"].reshape(shape).astype(np.float64),
+            waiting=pools["waiting"].reshape(shape).astype(np.float64),
             available=up,
         )
 
@@ -316,9 +306,11 @@ class Lockstep:
         if not self._taken:
             return
         taken, self._taken = self._taken, []
-        steps_s, pools, sent_s = (
-            np.concatenate([getattr(some, name) for some in taken]) for name in ("steps_s", "pools", "sent_s")
+        steps_s, sent_s = (
+            np.concatenate([getattr(some, name) for some in taken]) for name in ("steps_s", "sent_s")
         )
+        # As plain numbers: of records, each field of each part is compared first.
+        pools = np.concatenate([some.pools.view(np.int64) for some in taken]).view(READING)
         readings = PoolReadings.of(steps_s, pools, sent_s, np.empty((0, *pools.shape)))
         ends = np.cumsum([len(some.steps_s) for some in taken]) - 1
         at = ends[[some.decided for some in taken]]

@@ -18,13 +18,11 @@ class Leaving(NamedTuple):
 
     `cell`, `time_s`: origin × workload, and when each comes, s.
     `service_ms`: at speed 1, ms.
-    `step`: the interval in which it comes.
     """
 
     cell: Index
     time_s: Array
     service_ms: Array
-    step: Index
 
 
 class Destinations(NamedTuple):
@@ -64,7 +62,14 @@ class Routes(NamedTuple):
 
 @compiled
 def send(
-    rows: Records, region: Regions, work_s: Array, leaving: Leaving, to: Destinations, routes: Routes
+    rows: Records,
+    region: Regions,
+    work_s: Array,
+    came: Array,
+    leaving: Leaving,
+    steps_s: Array,
+    to: Destinations,
+    routes: Routes,
 ) -> None:
     """Send n requests in S systems of P pools each to the region of their cell.
 
@@ -75,27 +80,37 @@ def send(
     region
         Where each goes in each system, shape (n, S): filled here.
     work_s
-        Work sent to each pool in each interval, s, shape (intervals, S·P): added to here.
-    leaving, to, routes
-        The requests, and where they go.
+        Work sent to each pool up to each step from the one before, and after the last, s, shape (n, S·P) of
+        n steps or more: added to here.
+    came
+        Requests of each cell, shape (O·W,): added to here.
+    leaving, steps_s, to, routes
+        The requests, which ascend in time, the steps, s, and where requests go.
     """
-    workloads, pools, systems = len(routes.pool), len(routes.speed), region.shape[1]
-    for request in range(len(leaving.cell)):
-        cell, service_ms = leaving.cell[request], leaving.service_ms[request]
+    # A field of a tuple costs more than the rest of a request's way: each is looked up once.
+    cells, times_s, services_ms = leaving
+    main, limits, dice = to
+    reach_s, pool_of, speed, by_batch, busy_ms = routes
+    workloads, pools, systems, step = len(pool_of), len(speed), region.shape[1], 0
+    for request in range(len(cells)):
+        cell, time_s, service_ms = cells[request], times_s[request], services_ms[request]
         origin, workload = cell // workloads, cell % workloads
+        came[cell] += 1
+        while step < len(steps_s) and steps_s[step] <= time_s:
+            step += 1
         for system in range(systems):
-            where = to.main[cell, system]
-            if len(to.dice):
+            where = main[cell, system]
+            if len(dice):
                 where = 0
-                for limit in to.limits[cell, system]:
-                    where += to.dice[request] >= limit
+                for place in range(limits.shape[2]):
+                    where += dice[request] >= limits[cell, system, place]
             region[request, system] = where
-            own = routes.pool[workload, where]
-            place = system * pools + own
+            own = pool_of[workload, where]
+            pool = system * pools + own
             row = rows[request * systems + system]
-            row.reach_s = leaving.time_s[request] + routes.reach_s[origin, where]
-            row.pool, row.service_ms, row.wait_ms = place, service_ms, -1.0
-            work_ms = service_ms / routes.speed[own]
-            if routes.by_batch[own]:
-                work_ms = routes.busy_ms[workload, where]
-            work_s[leaving.step[request], place] += work_ms / _MS_PER_S
+            row.reach_s = time_s + reach_s[origin, where]
+            row.pool, row.service_ms, row.wait_ms = pool, service_ms, -1.0
+            work_ms = service_ms / speed[own]
+            if by_batch[own]:
+                work_ms = busy_ms[workload, where]
+            work_s[step, pool] += work_ms / _MS_PER_S
