@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,9 +166,8 @@ class Estimator:
         wait_ms = np.where(waits, (reading.waiting + 1) * self._mean_busy_ms / np.maximum(on, 1), 0.0)
         columns = np.array([np.minimum(used, 1.0), wait_ms, on])
         # A row per region lies in memory, as in any view: sums over regions are made in the same order.
-        of_regions: dict[str, Any] = dict(
-            zip(("utilisation", "wait_ms", "servers"), columns.take(pool.T, axis=2).swapaxes(2, 3))
-        )
+        utilisation, wait_ms, servers = columns.take(pool.T, axis=2).swapaxes(2, 3)
+        of_regions = {"utilisation": utilisation, "wait_ms": wait_ms, "servers": servers}
         of_regions["available"] = reading.available.take(pool.T, axis=1).swapaxes(1, 2)
         if self._loaded is not None:
             expected = self._loaded.at(reading.busy, reading.waiting, on)

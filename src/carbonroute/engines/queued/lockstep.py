@@ -20,7 +20,7 @@ from carbonroute.engines.queued.events import READING, Records
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.routers import control_loop
 from carbonroute.engines.queued.schedule import Schedule
-from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, send
+from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, Sent, send
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
@@ -246,7 +246,8 @@ class Lockstep:
             dice = self._dice_of(coming.block)[span] if self._limits.size else np.empty(0)
             to = Destinations(self._main, self._limits, dice)
             rows = self._system.enter(self._count * len(leaving.cell))
-            send(rows, coming.region[span], sent_s, self._came, leaving, steps_s, to, self._routes)
+            sent = Sent(rows, coming.region[span], sent_s, self._came)
+            send(sent, leaving, steps_s, to, self._routes)
             coming.start = end
         sent_s[0] += self._sent_s
         return np.cumsum(sent_s, axis=0, out=sent_s)

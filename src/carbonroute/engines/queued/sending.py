@@ -60,34 +60,37 @@ class Routes(NamedTuple):
     busy_ms: Array
 
 
-@compiled
-def send(
-    rows: Records,
-    region: Regions,
-    work_s: Array,
-    came: Array,
-    leaving: Leaving,
-    steps_s: Array,
-    to: Destinations,
-    routes: Routes,
-) -> None:
-    """Send n requests in S systems of P pools each to the region of their cell.
+class Sent(NamedTuple):
+    """What sending n requests into S systems of P pools each writes.
 
-    Parameters
+    Attributes
     ----------
     rows
-        Of the queueing system, `REQUEST`, those of one request side by side, shape (n·S,): filled here.
+        Of the queueing system, `REQUEST`, those of one request side by side, shape (n·S,): filled.
     region
-        Where each goes in each system, shape (n, S): filled here.
+        Where each goes in each system, shape (n, S): filled.
     work_s
         Work sent to each pool up to each step from the one before, and after the last, s, shape (n, S·P) of
-        n steps or more: added to here.
+        n steps or more: added to.
     came
-        Requests of each cell, shape (O·W,): added to here.
-    leaving, steps_s, to, routes
-        The requests, which ascend in time, the steps, s, and where requests go.
+        Requests of each cell, shape (O·W,): added to.
+    """
+
+    rows: Records
+    region: Regions
+    work_s: Array
+    came: Array
+
+
+@compiled
+def send(sent: Sent, leaving: Leaving, steps_s: Array, to: Destinations, routes: Routes) -> None:
+    """Send n requests in several systems to the region of their cell.
+
+    `leaving`, `steps_s`: the requests, and the steps of the run, s; both ascend.
+    `to`, `routes`: where requests go, and the ways there.
     """
     # A field of a tuple costs more than the rest of a request's way: each is looked up once.
+    rows, region, work_s, came = sent
     cells, times_s, services_ms = leaving
     main, limits, dice = to
     reach_s, pool_of, speed, by_batch, busy_ms = routes
