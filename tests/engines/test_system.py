@@ -159,7 +159,8 @@ def test_littles_law_holds_exactly_on_every_path() -> None:
         system.advance(at_s)
         system.set_servers([*dice.integers(1, 4, 3), UNLIMITED, 2])
     system.advance(np.inf)
-    wait_ms, taken_ms, rejected, _ = system.settle(count)
+    settled = system.settle(count)
+    wait_ms, taken_ms, rejected = settled.wait_ms, settled.service_ms, settled.rejected
     for index in range(5):
         here = (pool == index) & ~rejected
         assert now(system)["waiting_s"][index] == wait_ms[here].sum() / 1000

@@ -78,12 +78,16 @@ def latencies_ms(site: Site, block: Block, cells: Cells, region: Regions, servic
     """
     rtt_ms = cells.spread(site.rtt_ms.take(cells.of.origin * site.shape[2] + region))
     latency_ms: Array = rtt_ms + service_ms
-    if block.jitter_ms is None:
-        pair = (cells.spread(column) for column in (cells.of.origin, region))
-        latency_ms += site.jitter.at(block.jitter_z, *pair)
-    else:
-        latency_ms += block.jitter_ms
+    latency_ms += jitters_ms(site, block, cells, region)
     return latency_ms
+
+
+def jitters_ms(site: Site, block: Block, cells: Cells, region: Regions) -> Array:
+    """Return the jitter of a block's n requests, ms, shape (n,); parameters as of `latencies_ms`."""
+    if block.jitter_ms is not None:
+        return block.jitter_ms
+    pair = (cells.spread(column) for column in (cells.of.origin, region))
+    return site.jitter.at(block.jitter_z, *pair)
 
 
 class _Served(NamedTuple):
@@ -130,8 +134,8 @@ class OutcomeSums:
         self.dispatcher, self.site, self.carbon_g_per_kwh = dispatcher, site, carbon_g_per_kwh
         self.shape = site.shape
         self.kept: dict[int, Answer] = {}
-        sums = np.zeros((5, math.prod(self.shape)))
-        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum, self.token_sum = sums
+        self.sums = np.zeros((5, math.prod(self.shape)))
+        self.requests, self.violations, self.latency_sum_ms, self.carbon_sum, self.token_sum = self.sums
         self.latency = TimesByWorkload(len(site.slo_ms), kept=kept)
         self.paired: Paired | None = None
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from carbonroute.arrays import Array, Index, Integers
+from carbonroute.arrays import Array, Index, Integers, Mask
 from carbonroute.engines.queued.events import Records
 
 #: Rows that the array of requests has at least.
@@ -27,20 +27,22 @@ class Settled(NamedTuple):
         exactly 0 where a server was free.
     service_ms
         From then to its end, at the pool's speed, or the batch's; shape (n,).
-    rejected
-        Shape (n,).
     first_ms
         From reaching the pool to the first token, shape (n,); NaN where it has none.
     """
 
     wait_ms: Array
     service_ms: Array
-    rejected: NDArray[np.bool_]
     first_ms: Array
+
+    @property
+    def rejected(self) -> Mask:
+        """Whether each was rejected, shape (n,)."""
+        return np.isnan(self.wait_ms)
 
     def rows(self, rows: Index | slice) -> Settled:
         """Return those of some requests."""
-        return Settled(self.wait_ms[rows], self.service_ms[rows], self.rejected[rows], self.first_ms[rows])
+        return Settled(*(column[rows] for column in self))
 
 
 class PoolSystem(ABC):

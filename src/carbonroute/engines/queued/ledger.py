@@ -8,19 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from carbonroute.arrays import Array, Index
+from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.queued.base import Settled
+from carbonroute.engines.queued.leaving import Arrived, Counted, SiteTables, Times, count, sums
 from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
 from carbonroute.engines.routing import Dispatcher
-from carbonroute.engines.samples import OutcomeSums, TimesByWorkload, latencies_ms
+from carbonroute.engines.samples import OutcomeSums, TimesByWorkload, jitters_ms
 from carbonroute.outcome import Outcome
 from carbonroute.policies.base import Regions
-from carbonroute.traffic import Requests
-from carbonroute.units import MS_PER, S_PER_HOUR
 
 
 class Open(NamedTuple):
@@ -63,12 +62,13 @@ class Ledger:
         *,
         kept: bool,
     ) -> None:
-        self._site, self._last_hour, self._warmup_s = site, len(carbon_g_per_kwh) - 1, warmup_s
+        self._site = site
         self._open: deque[Open] = deque()
         self._served = OutcomeSums(dispatcher, site, carbon_g_per_kwh, kept=kept)
         self.wait = TimesByWorkload(len(site.slo_ms), kept=kept)
         self.tokens = TokenLedger(site, kept=kept) if site.capacity.replicas else None
         self._sums = np.zeros((3, len(self._served.requests)))
+        self._tables = SiteTables(site.rtt_ms, carbon_g_per_kwh, site.slo_ms, warmup_s)
         self.left_out = 0
 
     def open(self, block: Block, cells: Cells, region: Regions, time_s: Array) -> None:
@@ -88,7 +88,25 @@ class Ledger:
     def close(self, settled: Settled) -> None:
         """Account for the oldest block, by the times of its requests in the order of their coming."""
         one = self._open.popleft()
-        self._account(one, settled.rows(one.block.order))
+        block, cells, tokens_j, limits = one.block, one.cells, one.block.tokens_j, one.block.limits
+        came, region = cells.requests(), cells.spread(one.region)
+        jitter_ms = jitters_ms(self._site, block, cells, one.region)
+        arrived = Arrived(block.order, came.hour, came.origin, came.workload, region, one.time_s, jitter_ms)
+        counted, lost = Counted.empty(len(block)), np.zeros(self._sums.shape[1])
+        number, later = count(counted, lost, arrived, Times(*settled[:2]), self._tables)
+        counted = counted.first(number)
+        self.left_out += len(block) - number - int(lost.sum())
+        if number < len(block):
+            limits = np.searchsorted(counted.row, limits)
+        late = self._late_tokens(block, settled.first_ms, counted, limits)
+        more = sums(counted, np.empty(0) if tokens_j is None else tokens_j, len(lost))
+        if number == len(block) and not later and len(cells.starts) < number:  # whole cells, all served alike
+            self._served.account(cells, one.region, counted.latency_ms, limits, tokens_j, late)
+        else:
+            self._served.sums += more[:5]
+            self._served.latency.add(counted.latency_ms, limits)
+        self._sums += [lost, *more[5:]]
+        self.wait.add(counted.wait_ms, limits)
 
     @property
     def rejected(self) -> Array:
@@ -116,55 +134,11 @@ class Ledger:
         requests, violations = served.requests + rejected, served.violations + rejected
         return replace(served, requests=requests, violations=violations)
 
-    def _account(self, one: Open, settled: Settled) -> None:
-        wait_ms, service_ms, rejected, _ = settled
-        block, cells, region, tokens_j = one.block, one.cells, one.region, one.block.tokens_j
-        latency_ms = latencies_ms(self._site, block, cells, region, service_ms)
-        latency_ms += wait_ms
-        times = self._token_times(block, settled, latency_ms)
-        limits, counted = block.limits, one.time_s >= self._warmup_s
-        came = cells.requests()
-        hour, is_served = self._hour_served(came.hour, one.time_s, wait_ms), counted & ~rejected
-        if hour is not came.hour or not is_served.all():
-            of, region = Requests(hour, came.origin, came.workload), cells.spread(region)
-            if not is_served.all():
-                gone, rows = rejected & counted, np.flatnonzero(is_served)
-                lost = Requests(came.hour[gone], came.origin[gone], came.workload[gone])
-                group = self._served.group(lost, region[gone])
-                self._sums[0] += self._served.by_group(group, np.ones(len(lost)))
-                self.left_out += int((~counted).sum())
-                of = Requests(hour[rows], came.origin[rows], came.workload[rows])
-                region, limits = region[rows], np.searchsorted(rows, limits)
-                latency_ms, wait_ms, service_ms = latency_ms[rows], wait_ms[rows], service_ms[rows]
-                tokens_j = None if tokens_j is None else tokens_j[rows]
-                times = None if times is None else times.rows(rows)
-            cells = Cells.single(of)
-        group = cells.spread(self._served.group(cells.of, region))
-        late = None
-        if self.tokens is not None and times is not None:
-            late = self.tokens.add(times, group, limits)
-        served = self._served.account(cells, region, latency_ms, limits, tokens_j, late)
-        self._sums[1] += self._served.by_group(group, wait_ms)
-        self._sums[2] += self._served.by_group(group, service_ms * served.carbon_g_per_kwh)
-        self.wait.add(wait_ms, limits)
-
-    def _token_times(self, block: Block, settled: Settled, latency_ms: Array) -> TokenTimes | None:
-        """Return the times of a block's tokens; None where no pool batches continuously."""
+    def _late_tokens(self, block: Block, first_ms: Array, counted: Counted, limits: Index) -> Mask | None:
+        """Count tokens; return which requests break a limit of theirs, also marked as late, or None."""
         if self.tokens is None or block.tokens is None:
             return None
-        last_ms = settled.wait_ms + settled.service_ms
-        return TokenTimes.of(latency_ms - last_ms, settled.first_ms, last_ms, block.tokens)
-
-    def _hour_served(self, came: Index, time_s: Array, wait_ms: Array) -> Index:
-        """Return the hour in which each request is served, travel left out: whose carbon counts."""
-        start_s = time_s - came * S_PER_HOUR + wait_ms / MS_PER["s"]
-        later = np.flatnonzero((start_s >= S_PER_HOUR) & (wait_ms > 0))  # none that was rejected: NaN
-        if not later.size:
-            return came
-        passed = (start_s[later] // S_PER_HOUR).astype(np.intp)
-        passed = np.minimum(passed, self._last_hour - came[later])
-        if not passed.any():
-            return came
-        hour = came.copy()
-        hour[later] += passed
-        return hour
+        times = TokenTimes.of(counted, first_ms[block.order[counted.row]], block.tokens[:, counted.row])
+        late = self.tokens.add(times, counted.group, limits)
+        np.logical_or(counted.late, late, out=counted.late)
+        return late

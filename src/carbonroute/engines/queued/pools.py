@@ -99,7 +99,7 @@ class Pools:
         columns = np.full((3, count), np.nan)
         columns[:2, ~to_llm] = others.wait_ms, others.service_ms
         columns[:, to_llm] = own.wait_ms, own.service_ms, own.first_ms
-        return Settled(columns[0], columns[1], np.isnan(columns[0]), columns[2])
+        return Settled(*columns)
 
     def set_servers(self, servers: NDArray[np.integer]) -> None:
         """Set how many servers are switched on from now on, shape (P,)."""

@@ -167,8 +167,7 @@ class ReplicaSystem(PoolSystem):
         return row
 
     def _times_ms(self, start: int, count: int) -> Settled:
-        wait_ms, service_ms, first_ms = steps.times_ms(self._requests, start, count)
-        return Settled(wait_ms, service_ms, np.isnan(wait_ms), first_ms)
+        return Settled(*steps.times_ms(self._requests, start, count))
 
     def _links(self, requests: Records) -> Iterable[tuple[Records, tuple[str, ...]]]:
         yield requests, ("ahead", "behind")

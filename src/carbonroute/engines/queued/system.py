@@ -178,8 +178,7 @@ class QueueingSystem(PoolSystem):
 
     def _times_ms(self, start: int, count: int) -> Settled:
         rows = self._requests[start : start + count]
-        wait_ms = rows["wait_ms"].copy()
-        return Settled(wait_ms, rows["service_ms"].copy(), np.isnan(wait_ms), np.broadcast_to(np.nan, count))
+        return Settled(rows["wait_ms"].copy(), rows["service_ms"].copy(), np.broadcast_to(np.nan, count))
 
     def _links(self, requests: events.Records) -> Iterable[tuple[events.Records, tuple[str, ...]]]:
         return (requests, ("behind",)), (self._pools, ("first", "last"))

@@ -9,6 +9,7 @@ import numpy as np
 from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.site import Site
+from carbonroute.engines.queued.leaving import Counted
 from carbonroute.engines.queued.meter import TOKEN_COLUMNS, Meter
 from carbonroute.engines.samples import TimesByWorkload
 from carbonroute.outcome import Serving
@@ -36,26 +37,23 @@ class TokenTimes(NamedTuple):
     answer: Array
 
     @classmethod
-    def of(cls, travel_ms: Array, first_ms: Array, last_ms: Array, tokens: Array) -> TokenTimes:
+    def of(cls, counted: Counted, first_ms: Array, tokens: Array) -> TokenTimes:
         """Return the times of requests.
 
         Parameters
         ----------
-        travel_ms
-            Round trip and jitter, ms, shape (n,).
-        first_ms, last_ms
-            From reaching the pool to the first and to the last token, ms, shape (n,).
+        counted
+            The requests.
+        first_ms
+            From reaching the pool to the first token, ms, shape (n,).
         tokens
             Lengths of prompts and answers, shape (2, n), which are rounded to whole tokens.
         """
         prompt, answer = np.maximum(np.rint(tokens), 1.0)
+        last_ms = counted.wait_ms + counted.service_ms
         tpot_ms = np.full(len(first_ms), np.nan)
         np.divide(last_ms - first_ms, answer - 1, out=tpot_ms, where=answer > 1)
-        return cls(travel_ms + first_ms, tpot_ms, prompt, answer)
-
-    def rows(self, rows: Index | Mask) -> TokenTimes:
-        """Return those of some requests."""
-        return TokenTimes(*(column[rows] for column in self))
+        return cls(counted.latency_ms - last_ms + first_ms, tpot_ms, prompt, answer)
 
 
 class TokenLedger:
