@@ -246,18 +246,17 @@ def route(demand: RoutingProblem, limits: RoutingLimits) -> tuple[Array, Array]:
         if not len(alike.cells):
             continue
         ticks = alike[~alike.kept(cells[np.ix_(alike.hour, alike.cells)], limits)]
+        split, of_pool = np.zeros((len(ticks.hour), *ticks.allowed.shape)), np.zeros(ticks.servers.shape)
         for tick, program in Program.each(ticks, limits):
-            hour = ticks.hour[tick]
             highs = highs or solver()
             answer = solve(program, highs)
             if answer.by_interior_point:
                 highs = None
-            split = np.zeros(ticks.allowed.shape)
-            split[program.cell, program.region] = answer.flows
-            cells[hour, ticks.cells] = split / split.sum(axis=1, keepdims=True)
-            of_pool = np.zeros(ticks.servers.shape[1])
-            of_pool[program.capacity_pool] = answer.price_per_s * limits.max_utilisation
-            worth_per_s[hour] = of_pool[ticks.pool].max(axis=0)
+            split[tick, program.cell, program.region] = answer.flows
+            of_pool[tick, program.capacity_pool] = answer.price_per_s * limits.max_utilisation
+        if len(ticks.hour):
+            cells[np.ix_(ticks.hour, ticks.cells)] = split / split.sum(axis=2, keepdims=True)
+            worth_per_s[ticks.hour] = of_pool[:, ticks.pool].max(axis=1)
     return weights, worth_per_s
 
 
@@ -272,11 +271,13 @@ def unlimited(demand: RoutingProblem, limits: RoutingLimits) -> Array:
     """Return the weights where neither servers nor shares of regions are looked at, shape (H, O, W, R)."""
     cost, late = (unattractive(values, demand.allowed) for values in (demand.cost, demand.late))
     weights = cheapest_assignment(cost, late, demand.requests_per_s, limits.violation_budget)
+    few = demand.requests_per_s <= _NEXT_TO_NOTHING * demand.requests_per_s.mean(axis=(1, 2), keepdims=True)
+    if not few.any():
+        return weights
     # A cell of which no requests are known takes the cheapest region that keeps the SLO by itself.
     risk = demand.late + 2 * (demand.servers == 0) + 4 * ~demand.allowed
     in_time = risk <= np.maximum(limits.violation_budget, risk.min(axis=-1, keepdims=True))
     alone = np.where(in_time, cost, np.inf).argmin(axis=-1)
-    few = demand.requests_per_s <= _NEXT_TO_NOTHING * demand.requests_per_s.mean(axis=(1, 2), keepdims=True)
     return np.where(few[..., np.newaxis], np.eye(cost.shape[-1])[alone], weights)
 
 
@@ -333,7 +334,9 @@ class Program:
     @property
     def upper(self) -> Array:
         """Upper bounds of the columns where no limit is broken: 0 for the excess, and +inf."""
-        return np.where(np.arange(len(self.columns.cost)) < len(self.cell), np.inf, 0.0)
+        upper = np.zeros(len(self.columns.cost))
+        upper[: len(self.cell)] = np.inf
+        return upper
 
     @classmethod
     def each(cls, ticks: AlikeTicks, limits: RoutingLimits) -> Iterator[tuple[int, Program]]:
@@ -371,13 +374,16 @@ class Program:
             uses += [(ends[2] + ticks.workload[cell], late[alike])] if len(risky) else []
             # Formula routing-program.
             columns = Columns.each(uses, np.arange(ends[0], ends[-1]), cost[alike])
-            limited = np.hstack([capacity[np.ix_(alike, reached)], share[alike], budget[alike]])
+            most = np.hstack([capacity[np.ix_(alike, reached)], share[alike], budget[alike]])
+            high = np.hstack([requests[alike], most])
+            low = np.hstack([requests[alike], np.full(most.shape, -np.inf)])
             excess = tuple(
                 slice(len(cell) + start - cells, len(cell) + end - cells)
                 for start, end in pairwise(ends.tolist())
                 if start < end
             )
-            for tick, of_tick, most in zip(alike.tolist(), columns, limited, strict=True):
+            capacity_row = np.arange(ends[0], ends[1])
+            for tick, of_tick, *bounds in zip(alike.tolist(), columns, low, high, strict=True):
                 units = means[:, tick].tolist()
                 yield (
                     tick,
@@ -385,12 +391,12 @@ class Program:
                         cell=cell,
                         region=region,
                         columns=of_tick,
-                        low=np.append(requests[tick], np.full(len(most), -np.inf)),
-                        high=np.append(requests[tick], most),
+                        low=bounds[0],
+                        high=bounds[1],
                         excess=excess,
                         hopeless=bool(hopeless[tick]),
                         capacity_pool=reached,
-                        capacity_row=np.arange(ends[0], ends[1]),
+                        capacity_row=capacity_row,
                         mean_requests_per_s=units[0],
                         mean_cost=units[1],
                         mean_busy_s=units[2],

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbonroute.arrays import Array, Mask
 from carbonroute.policies.base import Regions
 
 if TYPE_CHECKING:
     import highspy
+
+#: Places as HiGHS takes them.
+Places: TypeAlias = NDArray[np.int32]
 
 #: A price below it is rounding: HiGHS keeps constraints, and prices, as far as it goes.
 _TOLERANCE = 1e-9
@@ -63,8 +67,8 @@ class Columns:
         Shape (columns,).
     """
 
-    starts: Regions
-    rows: Regions
+    starts: Places
+    rows: Places
     values: Array
     cost: Array
 
@@ -86,7 +90,9 @@ class Columns:
         values = np.stack([value for _, value in uses], axis=2).reshape(len(cost), -1)
         values = np.hstack([values.compress(entries.ravel(), axis=1), -excess])
         lengths = np.concatenate([entries.sum(axis=1), np.ones(len(limits), int)])
-        starts, rows = np.concatenate([[0], np.cumsum(lengths)]), np.append(of_flows[entries], limits)
+        # As HiGHS takes them.
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        rows = np.append(of_flows[entries], limits).astype(np.int32)
         for of_program in zip(values, np.hstack([cost, 0 * excess]), strict=True):
             yield cls(starts, rows, *of_program)
 
@@ -99,7 +105,7 @@ class Columns:
     def part(self, columns: Regions) -> Columns:
         """Return some of the columns, in this order."""
         lengths = np.diff(self.starts)[columns]
-        starts = np.concatenate([[0], np.cumsum(lengths)])
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         entries = np.arange(starts[-1]) + np.repeat(self.starts[columns] - starts[:-1], lengths)
         return Columns(starts, self.rows[entries], self.values[entries], self.cost[columns])
 
@@ -152,22 +158,25 @@ class Simplex:
     def __init__(self, highs: highspy.Highs, columns: Columns, low: Array, high: Array) -> None:
         self._solver, self._columns, self._low, self._high = highs, columns, low, high
         self.by_interior_point = False
-        self._inside, self._passed = np.arange(len(columns.cost)), False
+        self._passed = False
+        # The columns that HiGHS has; None for all.
+        self._inside: Regions | None = None
         if len(columns.cost) > _FEW_COLUMNS:
             self._inside = np.flatnonzero(promising(columns, low, high))
 
     def least(self, cost: Array, upper: Array) -> Optimum | None:
         """Return the columns of least cost from 0 to `upper`, which is 0 or +inf; None if there are none."""
-        inside = self._inside
+        inside = slice(None) if self._inside is None else self._inside
+        its_cost, its_upper = cost[inside], upper[inside]
         if not self._passed:
-            self._pass(cost[inside], upper[inside])
+            self._pass(its_cost, its_upper)
         else:
-            number, places = len(inside), np.arange(len(inside), dtype=np.int32)
-            self._solver.changeColsCost(number, places, cost[inside])
-            self._solver.changeColsBounds(number, places, np.zeros(number), upper[inside])
+            number, places = len(its_cost), np.arange(len(its_cost), dtype=np.int32)
+            self._solver.changeColsCost(number, places, its_cost)
+            self._solver.changeColsBounds(number, places, np.zeros(number), its_upper)
         while True:
             optimum = self._optimum(cost)
-            if len(self._inside) == len(cost):
+            if self._inside is None:
                 return optimum
             outside = upper > 0
             outside[self._inside] = False
@@ -181,9 +190,7 @@ class Simplex:
         """Give the columns that are chosen to HiGHS."""
         import highspy
 
-        part = self._columns
-        if len(cost) < len(part.cost):
-            part = part.part(self._inside)
+        part = self._columns if self._inside is None else self._columns.part(self._inside)
         none = np.zeros(len(cost))
         self._solver.passModel(
             len(cost),
@@ -197,10 +204,10 @@ class Simplex:
             upper,
             self._low,
             self._high,
-            part.starts[:-1].astype(np.int32),
-            part.rows.astype(np.int32),
+            part.starts[:-1],
+            part.rows,
             part.values,
-            none.astype(np.int32),  # no whole numbers
+            np.zeros(len(cost), dtype=np.int32),  # no whole numbers
         )
         self._passed = True
 
@@ -214,9 +221,9 @@ class Simplex:
         part, number = self._columns.part(columns), len(columns)
         self._solver.addCols(
             *(number, cost[columns], np.zeros(number), np.full(number, np.inf), len(part.rows)),
-            *(part.starts[:-1].astype(np.int32), part.rows.astype(np.int32), part.values),
+            *(part.starts[:-1], part.rows, part.values),
         )
-        self._inside = np.concatenate([self._inside, columns])
+        self._inside = columns if self._inside is None else np.concatenate([self._inside, columns])
 
     def _optimum(self, cost: Array) -> Optimum | None:
         """Return the optimum over the columns that HiGHS has; None if they are infeasible."""
@@ -226,11 +233,11 @@ class Simplex:
         if status.name != "kOptimal":
             raise ArithmeticError(f"HiGHS found no optimum: {self._solver.modelStatusToString(status)}")
         solution = self._solver.getSolution()
-        columns, price = np.zeros(len(cost)), np.array(solution.row_dual)
-        columns[self._inside] = np.maximum(solution.col_value, 0.0)
-        inside = len(self._inside) == len(cost)
-        reduced = np.zeros(len(cost)) if inside else self._columns.reduced(cost, price)
-        reduced[self._inside] = solution.col_dual
+        price, its_columns = np.array(solution.row_dual), np.maximum(solution.col_value, 0.0)
+        if self._inside is None:
+            return Optimum(its_columns, price, np.array(solution.col_dual))
+        columns, reduced = np.zeros(len(cost)), self._columns.reduced(cost, price)
+        columns[self._inside], reduced[self._inside] = its_columns, solution.col_dual
         return Optimum(columns, price, reduced)
 
     def _run(self) -> highspy.HighsModelStatus:
