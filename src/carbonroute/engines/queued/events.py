@@ -330,8 +330,8 @@ def _complete(pool: Any, heaps: Records) -> None:
     end_s, size = heaps[top + last].end_s, heaps[top + last].requests
     at, below = 0, 1
     while below < last:
-        if below + 1 < last and heaps[top + below + 1].end_s < heaps[top + below].end_s:
-            below += 1
+        if below + 1 < last:
+            below += heaps[top + below + 1].end_s < heaps[top + below].end_s
         if end_s <= heaps[top + below].end_s:
             break
         heaps[top + at].end_s = heaps[top + below].end_s

@@ -20,14 +20,14 @@ from carbonroute.engines.queued.events import READING, Records
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.routers import control_loop
 from carbonroute.engines.queued.schedule import Schedule
-from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, Sent, send
+from carbonroute.engines.queued.sending import Destinations, Leaving, Routes, Sent, choose, send
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Dispatcher
 from carbonroute.outcome import Outcome
 from carbonroute.policies.base import Declaring, Regions
 from carbonroute.policies.recording import unwrapped
 from carbonroute.scenario import Candidate
-from carbonroute.units import MS_PER, S_PER_HOUR
+from carbonroute.units import S_PER_HOUR
 
 #: Ticks whose readings are added up together.
 _TOGETHER = 256
@@ -41,10 +41,8 @@ class Coming:
     ----------
     block
         Of which the requests are.
-    time_s, service_ms
-        When each comes, s, and how long its service takes at speed 1, ms, shape (n,).
-    cell
-        Its cell, origin × workload, shape (n,).
+    leaving
+        The requests.
     before
         How many come before each of the run's steps, shape (steps,).
     region
@@ -54,9 +52,7 @@ class Coming:
     """
 
     block: Block
-    time_s: Array
-    service_ms: Array
-    cell: Index
+    leaving: Leaving
     before: Index
     region: Regions
     start: int = 0
@@ -130,12 +126,9 @@ class Lockstep:
         # The next step and tick.
         self._step = self._tick = 0
         self._coming: Coming | None = None
-        capacity, pools = self._site.capacity, len(self._site.capacity.region)
+        pools = len(self._site.capacity.region)
         self._first_pool = np.arange(self._count) * pools
-        busy_ms = capacity.busy_ms(dispatcher.estimates_ms(), np.arange(workloads))
-        reach_s = self._site.rtt_ms / 2 / MS_PER["s"]
-        by_batch = capacity.max_batch > 0
-        self._routes = Routes(reach_s, capacity.pool.copy(), capacity.speed.copy(), by_batch, busy_ms.copy())
+        self._routes = Routes.of(self._site, dispatcher.estimates_ms())
         servers = np.array([site.capacity.servers for site in sites])
         self._servers = np.where(servers < UNLIMITED, servers, np.inf).astype(np.float64)
         self._sent_s = np.zeros(self._count * pools)
@@ -171,13 +164,9 @@ class Lockstep:
 
     def add(self, block: Block, time_s: Array) -> None:
         """Send a block's requests, which come at these times, s, shape (n,), ascending."""
-        requests, service_ms = block.requests, np.empty(len(block))
-        service_ms[block.order] = block.service_ms
         self._coming = coming = Coming(
             block,
-            time_s,
-            service_ms,
-            cell=requests.origin * self._site.shape[1] + requests.workload,
+            Leaving.of(block, time_s, self._site.shape[1]),
             before=np.searchsorted(time_s, self._steps_s, side="left"),
             region=np.empty((len(block), self._count), dtype=np.intp),
         )
@@ -242,12 +231,12 @@ class Lockstep:
             if self._main is None:
                 raise RuntimeError("nothing has been decided before these requests")
             span = slice(coming.start, end)
-            leaving = Leaving(coming.cell[span], coming.time_s[span], coming.service_ms[span])
+            leaving = coming.leaving.part(span)
             dice = self._dice_of(coming.block)[span] if self._limits.size else np.empty(0)
             to = Destinations(self._main, self._limits, dice)
-            rows = self._system.enter(self._count * len(leaving.cell))
-            sent = Sent(rows, coming.region[span], sent_s, self._came)
-            send(sent, leaving, steps_s, to, self._routes)
+            region, rows = coming.region[span], self._system.enter(self._count * len(leaving.cell))
+            choose(region, self._came, leaving.cell, to)
+            send(Sent(rows, sent_s), leaving, region, steps_s, self._routes)
             coming.start = end
         sent_s[0] += self._sent_s
         return np.cumsum(sent_s, axis=0, out=sent_s)

@@ -17,12 +17,13 @@ from carbonroute.control.journal import DecisionJournal
 from carbonroute.control.loop import Decisions, ExpectedTraffic
 from carbonroute.engines.draws import Block
 from carbonroute.engines.queued.account import Account
-from carbonroute.engines.queued.events import Records
+from carbonroute.engines.queued.events import REQUEST, Records
 from carbonroute.engines.queued.flips import Flips
 from carbonroute.engines.queued.meter import PoolReadings
 from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.routers import Routers, control_loop
 from carbonroute.engines.queued.schedule import Schedule, Ticks, intervals
+from carbonroute.engines.queued.sending import Leaving, Routes, Sent, send
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.routing import Answer, Dispatcher
 from carbonroute.errors import PolicyError
@@ -31,7 +32,7 @@ from carbonroute.policies.base import Declaring, Regions
 from carbonroute.policies.recording import unwrapped
 from carbonroute.policies.view import TOKEN_FIELDS
 from carbonroute.scenario import Candidate, Inputs
-from carbonroute.units import MS_PER, S_PER_HOUR
+from carbonroute.units import S_PER_HOUR
 
 #: Ticks × cells × regions, or steps × pools, that are looked at together.
 _TOGETHER = 2**17
@@ -53,8 +54,8 @@ class Incoming:
     ----------
     block
         None before the first one.
-    time_s
-        When each comes, s, shape (n,), ascending.
+    leaving
+        In the order of their coming.
     rank
         Where each stands in the block, shape (n,).
     region
@@ -64,7 +65,7 @@ class Incoming:
     """
 
     block: Block | None
-    time_s: Array
+    leaving: Leaving
     rank: Index
     region: Regions
     start: int = 0
@@ -72,7 +73,13 @@ class Incoming:
     @classmethod
     def none(cls) -> Incoming:
         """Return no requests."""
-        return cls(None, np.empty(0), *np.empty((2, 0), dtype=np.intp))
+        nothing, nowhere = np.empty(0), np.empty(0, dtype=np.intp)
+        return cls(None, Leaving(nowhere, nothing, nothing), nowhere, nowhere)
+
+    @property
+    def time_s(self) -> Array:
+        """When each comes, s, shape (n,), ascending."""
+        return self.leaving.time_s
 
     def before(self, until_s: float) -> slice:
         """Return the next requests, those that come before a time."""
@@ -142,9 +149,7 @@ class Loop:
         self._failed = self._singly = 0
         self._came = np.zeros(origins * workloads)
         self._sent_s = np.zeros(len(capacity.region))
-        self._busy_ms = capacity.busy_ms(self._dispatcher.estimates_ms(), np.arange(workloads))
-        self._by_batch = capacity.max_batch > 0
-        self._by_batch[list(capacity.replicas)] = True
+        self._routes = Routes.of(self._site, self._dispatcher.estimates_ms())
 
     def add(self, block: Block, time_s: Array) -> None:
         """Send a block's requests, which come at these times, s, shape (n,), ascending."""
@@ -156,7 +161,7 @@ class Loop:
             cells, of_cell = self._dispatcher.route(block, self._kept)
             self._flips.add(cells.of, of_cell)
             region = np.repeat(of_cell, cells.counts)[rank]
-        self._part = Incoming(block, time_s, rank, region)
+        self._part = Incoming(block, Leaving.of(block, time_s, self._site.shape[1]), rank, region)
         self._proceed(time_s[-1])
         rest, none = self._part.before(np.inf), self._ticks[:0]
         self._route(rest, none, None)
@@ -357,36 +362,27 @@ class Loop:
         Work of those that come before each of n moments and after the one before, and after the last, s,
         shape (n + 1, P).
         """
-        capacity, part, pools = self._site.capacity, self._part, len(self._sent_s)
-        block, time_s = part.block, part.time_s[span]
-        if block is None or not len(time_s):
-            return np.zeros((len(moments_s) + 1, pools))
-        of, to = block.requests, part.region[span]
-        origin, workload = of.origin[span], of.workload[span]
-        pool = capacity.pool[workload, to]
-        service_ms = block.service_ms[part.rank[span]]
-        outward_ms = self._site.rtt_ms[origin, to] / 2
-        reach_s = time_s + outward_ms / MS_PER["s"]
-        if isinstance(self.system, Pools):
-            if block.tokens is None:
+        part, work_s = self._part, np.zeros((len(moments_s) + 1, len(self._sent_s)))
+        leaving = part.leaving.part(span)
+        if part.block is None or not len(leaving.cell):
+            return work_s
+        system, count = self.system, len(leaving.cell)
+        rows = np.empty(count, dtype=REQUEST) if isinstance(system, Pools) else system.enter(count)
+        send(Sent(rows, work_s), leaving, part.region[span, np.newaxis], moments_s, self._routes)
+        if isinstance(system, Pools):
+            if part.block.tokens is None:
                 raise RuntimeError("requests of pools with llm have lengths: resolve refuses others")
-            self.system.send(reach_s, pool, service_ms, block.tokens[:, part.rank[span]])
-        else:
-            self.system.send(reach_s, pool, service_ms)
-        work_ms = service_ms / capacity.speed[pool]
-        if self._by_batch.any():
-            work_ms = np.where(self._by_batch[pool], self._busy_ms[workload, to], work_ms)
-        place = intervals(time_s, moments_s) * pools + pool
-        sums = np.bincount(place, work_ms / MS_PER["s"], (len(moments_s) + 1) * pools)
-        return np.asarray(sums.reshape(-1, pools), dtype=np.float64)
+            tokens = part.block.tokens[:, part.rank[span]]
+            system.send(rows["reach_s"], rows["pool"], leaving.service_ms, tokens)
+        return work_s
 
     def _counted(self, span: slice, ticks: Ticks) -> Array:
         """Return the requests of each cell before each tick, and after the last, shape (K + 1, O·W)."""
         cells, block = len(self._came), self._part.block
         if block is None or not self._by_state:  # nobody asks
             return np.zeros((len(ticks) + 1, cells))
-        cell = block.requests.origin[span] * self._site.shape[1] + block.requests.workload[span]
-        place = intervals(self._part.time_s[span], ticks.now_s) * cells + cell
+        coming = self._part.leaving.part(span)
+        place = intervals(coming.time_s, ticks.now_s) * cells + coming.cell
         return np.bincount(place, minlength=(len(ticks) + 1) * cells).reshape(-1, cells).astype(np.float64)
 
 
