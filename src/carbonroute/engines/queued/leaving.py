@@ -89,7 +89,7 @@ class Counted(NamedTuple):
 
 
 @compiled
-def count(
+def find_counted(
     counted: Counted, lost: Array, arrived: Arrived, times: Times, site: SiteTables
 ) -> tuple[int, bool]:
     """Find the requests that count: those that came after the warm-up and were served.
@@ -136,7 +136,7 @@ def count(
 
 
 @compiled
-def sums(counted: Counted, tokens_j: Array, groups: int) -> Array:
+def sums_by_group(counted: Counted, tokens_j: Array, groups: int) -> Array:
     """Return sums over requests by group, each in the order of the requests, shape (7, groups).
 
     Of requests, late ones, latency, carbon intensity, carbon intensity × energy of tokens, wait, and carbon

@@ -12,7 +12,14 @@ from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.queued.base import Settled
-from carbonroute.engines.queued.leaving import Arrived, Counted, SiteTables, Times, count, sums
+from carbonroute.engines.queued.leaving import (
+    Arrived,
+    Counted,
+    SiteTables,
+    Times,
+    find_counted,
+    sums_by_group,
+)
 from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
@@ -93,13 +100,13 @@ class Ledger:
         jitter_ms = jitters_ms(self._site, block, cells, one.region)
         arrived = Arrived(block.order, came.hour, came.origin, came.workload, region, one.time_s, jitter_ms)
         counted, lost = Counted.empty(len(block)), np.zeros(self._sums.shape[1])
-        number, later = count(counted, lost, arrived, Times(*settled[:2]), self._tables)
+        number, later = find_counted(counted, lost, arrived, Times(*settled[:2]), self._tables)
         counted = counted.first(number)
         self.left_out += len(block) - number - int(lost.sum())
         if number < len(block):
             limits = np.searchsorted(counted.row, limits)
         late = self._late_tokens(block, settled.first_ms, counted, limits)
-        more = sums(counted, np.empty(0) if tokens_j is None else tokens_j, len(lost))
+        more = sums_by_group(counted, np.empty(0) if tokens_j is None else tokens_j, len(lost))
         if number == len(block) and not later and len(cells.starts) < number:  # whole cells, all served alike
             self._served.account(cells, one.region, counted.latency_ms, limits, tokens_j, late)
         else:
