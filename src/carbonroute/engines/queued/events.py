@@ -70,10 +70,10 @@ BUSY = records([("end_s", np.float64), ("requests", np.int64)])
 REQUEST = records(
     [
         ("reach_s", np.float64),
-        ("pool", np.int64),
         ("service_ms", np.float64),  # at speed 1, until it begins; then as taken; NaN if rejected
         ("wait_ms", np.float64),  # −1 while nobody knows; NaN if rejected
-        ("behind", np.int64),  # row of the one that is next in line
+        ("pool", np.int32),
+        ("behind", np.int32),  # row of the one that is next in line
     ]
 )
 
@@ -330,8 +330,8 @@ def _complete(pool: Any, heaps: Records) -> None:
     end_s, size = heaps[top + last].end_s, heaps[top + last].requests
     at, below = 0, 1
     while below < last:
-        if below + 1 < last:
-            below += heaps[top + below + 1].end_s < heaps[top + below].end_s
+        if below + 1 < last and heaps[top + below + 1].end_s < heaps[top + below].end_s:
+            below += 1
         if end_s <= heaps[top + below].end_s:
             break
         heaps[top + at].end_s = heaps[top + below].end_s
