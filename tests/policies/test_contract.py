@@ -330,6 +330,16 @@ def test_the_first_region_wins_ties() -> None:
     assert decide(CarbonFirst(), view([7, 5, 5], [4, 4, 4])) == 0
 
 
+def test_of_many_requests_each_goes_where_it_would_alone() -> None:
+    """Few costs and many are gone through in different ways."""
+    rtt_ms = np.random.default_rng(1).integers(1, 5, (3000, 4)).astype(float)
+    many = View(rtt_ms, np.ones(rtt_ms.shape), np.full(3000, 10.0), np.full(3000, 100.0))
+    assert decide(LatencyFirst(), many).tolist() == [
+        decide(LatencyFirst(), view([*row], [1] * 4)) for row in rtt_ms
+    ]
+    assert (decide(LatencyFirst(), many) != rtt_ms.shape[1] - 1 - rtt_ms[:, ::-1].argmin(axis=1)).any()
+
+
 def test_the_lowest_rtt_serves_where_no_region_is_eligible() -> None:
     assert decide(ConstrainedHybrid(), view([95, 91, 99], [1, 900, 2])) == 1
 
