@@ -171,6 +171,22 @@ def test_a_file_in_any_folder_and_every_built_in_can_be_checked(
     assert checked("constrained-hybrid", capsys)["breaks"] is True
     assert main(["policies", "--check", "nearest-greenest"]) == 0  # it has no defaults: its examples
     assert "Nearest-Greenest (1)" in capsys.readouterr().out
+    assert checked("nearest-greenest:2", capsys)["policy"] == "Nearest-Greenest (2)"
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ("nearest-greenest:two", "'nearest-greenest:<k>' with a number is expected"),
+        ("nearest-greenest:0", "k: found 0"),
+        ("latency-first:2", "'latency-first' needs no number"),
+    ],
+)
+def test_a_number_behind_a_name_is_refused_as_in_a_scenario(
+    use: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["policies", "--check", use]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_the_list_is_data_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,7 +225,7 @@ def test_where_the_saving_comes_from(inputs: Inputs) -> None:
     (note, _) = tables.overview["notes"][0]
     assert note == (
         "Where the saving comes from, in grams against First: static-greenest 40.0 % (violations 0.00 %), "
-        "clairvoyant bound 75.0 % (violations 0.00 %)"
+        "clairvoyant bound 75.0 % (violations 0.00 %, a bound on policies with as few violations)"
     )
 
 
@@ -243,8 +243,8 @@ def test_a_step_over_the_limit_of_a_workload_is_named_so(inputs: Inputs) -> None
     }
     tables = tabulate_against(limited, [first], Comparison(first, {}, steps))
     assert tables.overview["notes"][0][0] == (
-        "Where the saving comes from, in grams against First: hourly routing 40.0 % (violations 3.00 %, of "
-        "ResNet-50 Image Embedding 100.00 %, over the limit)"
+        "Where the saving comes from, in grams against First: hourly routing (Fixed) 40.0 % (violations "
+        "3.00 %, of ResNet-50 Image Embedding 100.00 %, over the limit)"
     )
 
 

@@ -479,3 +479,15 @@ def test_where_the_warm_up_leaves_no_whole_hour_means_are_unknown() -> None:
     of_hours = ["servers", "utilisation_pct", "peak_utilisation_pct", "avg_waiting"]
     assert table.select(pl.col(of_hours).is_null().all()).row(0) == (True,) * 4
     assert not table["rejected"].has_nulls()
+
+
+def test_no_policy_is_a_bound_where_requests_queue(inputs: Inputs) -> None:
+    grams = np.full(FAR.requests.shape, 50.0)
+    near, far = (
+        replace(one, emissions=Emissions(each, grams * 0, grams * 0))
+        for one, each in ((NEAR, 2 * grams), (FAR, grams))
+    )
+    steps = {"latency-first": near, "clairvoyant bound": far}
+    notes = tabulate(inputs, [near], replace(COMPARISON, steps=steps), 0.3).overview["notes"][0]
+    (note,) = (note for note in notes if note.startswith("Where the saving comes from"))
+    assert "no bound where requests queue)" in note

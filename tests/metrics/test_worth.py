@@ -142,8 +142,8 @@ def test_a_clairvoyant_policy_never_leads(scenario: Scenario) -> None:
     ("fixed", "words"),
     [
         (1.5, "Routing by the hour adds nothing: the fixed choice (Fixed) earns it all (25.0 %)."),
-        (1.8, "Routing by the hour adds 15.0 points to the 10.0 % of the fixed choice (Fixed)."),
-        (2.0, "Routing by the hour adds 25.0 points to the 0.0 % of the fixed choice (Fixed)."),
+        (1.8, "Routing by the hour with Far adds 15.0 points to the 10.0 % of the fixed choice (Fixed)."),
+        (2.0, "Routing by the hour with Far adds 25.0 points to the 0.0 % of the fixed choice (Fixed)."),
         (2.1, "A fixed choice (Fixed) raises emissions by 5.0 %."),
     ],
 )
@@ -159,7 +159,7 @@ def test_hourly_routing_is_held_against_a_fixed_choice(fixed: float, words: str,
             [4.0, 0.5],
             0,
             "Switching servers off and placing them adds 15.0 points to the 10.0 % of the fixed choice "
-            "(Fixed), which has all of them on; routing by the hour alone adds 2.0.",
+            "(Fixed), which has all of them on; routing by the hour alone (Hourly) adds 2.0.",
         ),
         (
             [4.0, 0.5],
@@ -167,7 +167,11 @@ def test_hourly_routing_is_held_against_a_fixed_choice(fixed: float, words: str,
             "Switching servers off and placing them adds 15.0 points to the 10.0 % of the fixed choice "
             "(Fixed), which has all of them on.",
         ),
-        ([4.0, 2.0], 0, "Routing by the hour adds 15.0 points to the 10.0 % of the fixed choice (Fixed)."),
+        (
+            [4.0, 2.0],
+            0,
+            "Routing by the hour with Far adds 15.0 points to the 10.0 % of the fixed choice (Fixed).",
+        ),
     ],
 )
 def test_servers_that_are_switched_off_are_no_merit_of_routing(

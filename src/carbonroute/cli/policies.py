@@ -16,6 +16,8 @@ from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_json,
 from carbonroute.errors import Fault, InputError, described, is_interrupt
 from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.registry import UnknownReferenceError
+from carbonroute.scenario.written.entry import PolicyEntry
+from carbonroute.scenario.written.load import validated
 
 if TYPE_CHECKING:
     from carbonroute.policies.checks import PolicyReport
@@ -72,6 +74,8 @@ def _checked(use: str, *, as_json: bool) -> int:
 def _members_of(use: str) -> list[PolicyLike]:
     """Return the policy that a reference names, with its defaults; or else its class's own examples."""
     place, separator, attribute = use.rpartition(":")
+    if separator and place in POLICIES.members:
+        return [validated(PolicyEntry, {"use": use}, "--check", Path()).policy]
     path = Path(place)
     folder, reference = (path.parent, f"{path.name}:{attribute}") if place.endswith(".py") else (Path(), use)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -14,6 +15,8 @@ from carbonroute.metrics.headlines.run import finding
 from carbonroute.metrics.headlines.worth import Evidence, doubts, recommended, worth
 from carbonroute.metrics.intervals import BY_THE_HOUR, RULE_OF_THREE, VIOLATIONS, upper_bound
 from carbonroute.metrics.measure import GRAMS, measure_of
+from carbonroute.metrics.queueing import has_queues
+from carbonroute.metrics.saving import BOUND, HOURLY
 from carbonroute.scenario import Scenario
 from carbonroute.traffic import Arrivals
 from carbonroute.units import pct
@@ -92,15 +95,23 @@ def _costs_of_age(knows: Mapping[str, str], policies: pl.DataFrame) -> Iterator[
 
 
 def _where_it_comes_from(saving: pl.DataFrame, policies: pl.DataFrame) -> Iterator[str]:
-    """Yield a line with each step, who is late then, and whether that is over the limit."""
+    """Yield a line with each step."""
     if saving.height > 1 and saving["saved_pct"].null_count() == 0:
-        figure, limit = slo.limited(policies), policies["max_violation_pct"][0]
-        steps = [
-            f"{row['step']} {row['saved_pct']:z.1f} % ({slo.late_in_words(row, limit)}"
-            f"{', over the limit' * (not slo.keeps(row[figure], limit))})"
-            for row in saving.rows(named=True)[1:]
-        ]
-        yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {', '.join(steps)}"
+        steps = ", ".join(_step(row, policies) for row in saving.rows(named=True)[1:])
+        yield f"Where the saving comes from, in grams against {saving['policy'][0]}: {steps}"
+
+
+def _step(row: Mapping[str, Any], policies: pl.DataFrame) -> str:
+    """Say what a step saves, who is late then, whether that is over the limit, and what a bound is one of."""
+    limit, name = policies["max_violation_pct"][0], row["step"]
+    remarks = [slo.late_in_words(row, limit)]
+    if name == BOUND:  # a policy that is late more often can save more
+        among = "a bound on policies with as few violations"
+        remarks.append("no bound where requests queue" if has_queues(policies) else among)
+    if not slo.keeps(row[slo.limited(policies)], limit):
+        remarks.append("over the limit")
+    whose = f" ({row['policy']})" * (name == HOURLY)
+    return f"{name}{whose} {row['saved_pct']:z.1f} % ({', '.join(remarks)})"
 
 
 def _no_violations(intervals: pl.DataFrame) -> Iterator[str]:

@@ -12,8 +12,8 @@ from carbonroute.metrics.comparison import Comparison
 from carbonroute.metrics.measure import GRAMS
 from carbonroute.scenario import Scenario
 
-#: The steps of a fixed choice from before the run, and of routing by the hour.
-FIXED, HOURLY = "static-greenest", "hourly routing"
+#: The steps of a fixed choice from before the run, of routing by the hour, and of all knowledge.
+FIXED, HOURLY, BOUND = "static-greenest", "hourly routing", "clairvoyant bound"
 SCHEMA = {
     "step": pl.String,
     "policy": pl.String,

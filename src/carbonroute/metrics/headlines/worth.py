@@ -202,7 +202,7 @@ def _fixed_choice(evidence: Evidence, most: Row) -> Iterator[str]:
     if more <= 0:
         yield f"Routing by the hour adds nothing: the {choice} earns it all ({fixed['saved_pct']:.1f} %)."
         return
-    cause, rest = "Routing by the hour adds", ""
+    cause, rest = f"Routing by the hour with {most['policy']} adds", ""
     if _switches(evidence.outcomes[most["policy"]], evidence.baseline):
         cause, rest = "Switching servers off and placing them adds", _by_hourly_routing(steps, limited, most)
     yield f"{cause} {more:.1f} points to the {fixed['saved_pct']:.1f} % of the {choice}{rest}."
@@ -223,7 +223,7 @@ def _by_hourly_routing(steps: Mapping[str, Row], limited: str, most: Row) -> str
     if not slo.keeps(hourly[limited], most["max_violation_pct"]):
         return ", which has all of them on"
     more = max(round(hourly["saved_pct"], 1) - round(steps[FIXED]["saved_pct"], 1), 0.0)
-    return f", which has all of them on; routing by the hour alone adds {more:.1f}"
+    return f", which has all of them on; routing by the hour alone ({hourly['policy']}) adds {more:.1f}"
 
 
 def doubts(evidence: Evidence, most: Row | None) -> Iterator[str]:
