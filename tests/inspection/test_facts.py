@@ -181,6 +181,15 @@ def test_rates_in_numbers(tmp_path: Path) -> None:
     assert facts["zero_values_pct"] == 25
 
 
+def test_the_columns_of_a_matrix_are_called_as_a_scenario_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "rtt.csv"
+    file.write_text("from,A (ms),B (ms)\nA,1,20\nB,20,2\n")
+    found = inspect_file(file)
+    assert (found.kind, found.quantities["missing_diagonal"]) == ("rtt", 0)
+    assert '[[regions]]: "A", "B"' in found.suggestion
+    assert found.quantities["diagonal_max_ms"] == 2
+
+
 def test_a_matrix_in_numbers_and_its_faults(tmp_path: Path) -> None:
     found = inspect_file(samples.matrix(tmp_path))
     assert (found.quantities["asymmetry_median_ms"], found.quantities["diagonal_max_ms"]) == (3, 3)

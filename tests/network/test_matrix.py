@@ -50,8 +50,17 @@ def parquet(**columns: object) -> bytes:
         ("\ufeff" + MATRIX.replace("\n", "\r\n"), "matrix.csv"),
         ("from,B,C,A\nEast,10,x,80\nNorth,,,\nWest,65,-1, 5 \n", "matrix.csv"),
         (f"{MATRIX}North,1,1\nNorth,2,2\n", "matrix.csv"),
+        (MATRIX.replace("A,B", "A (ms),B [ms]"), "matrix.csv"),
     ],
-    ids=["CSV", "packed", "Parquet", "of a spreadsheet", "in another order, with more in it", "with doubles"],
+    ids=[
+        "CSV",
+        "packed",
+        "Parquet",
+        "of a spreadsheet",
+        "in another order, with more in it",
+        "with doubles",
+        "with units",
+    ],
 )
 def test_a_matrix_is_read_by_the_names_of_its_rows_and_columns(
     data: str | bytes, name: str, tmp_path: Path
@@ -86,6 +95,8 @@ BAD: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
     "a field too few": (MATRIX.replace(",65", ""), "m.csv", ("line 2 has 2 fields", "header has 3")),
     "empty": ("", "m.csv", ("the file is empty", "a header line and data are expected")),
     "header alone": ("from,A,B\n", "m.csv", ("there is a header and no data", "is expected")),
+    "in seconds": (MATRIX.replace("A,B", "A (s),B (s)"), "m.csv", ("column 'A (s)': states another unit",)),
+    "in two units": (MATRIX.replace("A,B", "A (ms),B [µs]"), "m.csv", ("'B [µs]': states another unit",)),
     "one column": ("from\nWest\nEast\n", "m.csv", ("column 'A': missing", "Known: none")),
     "Latin-1": (MATRIX.replace("East", "Süd").encode("latin-1"), "m.csv", ("line 3 is not UTF-8", "UTF-8")),
     "not packed": (MATRIX, "m.csv.gz", ("is not a complete gzip file", "copy it again")),

@@ -18,7 +18,7 @@ from carbonroute.files.tables import column_text
 from carbonroute.files.text import listed, refused
 from carbonroute.inspection.result import Inspection
 from carbonroute.inspection.statistics import asymmetry
-from carbonroute.network import MAX_RTT_MS, PairColumns, pairs_of, repeated_pairs
+from carbonroute.network import MAX_RTT_MS, PairColumns, pairs_of, repeated_pairs, without_unit
 
 _NAMED = 5
 
@@ -36,7 +36,7 @@ def inspect(preview: Preview, recognition: Recognition) -> Inspection:
         columns_of = {role: recognition.columns[role] for role in ("from", "to")}
         settings["rtt_columns"] = {**columns_of, "ms": recognition.columns["round-trip time"]}
     else:
-        matrix = _matrix(table, preview)
+        matrix = _matrix(without_unit(table, file_name), preview)
     if skip_rows := preview.layout.skip_rows:
         settings["rtt_skip_rows"] = skip_rows
     rows, columns, findings = matrix.rows, matrix.columns, list(matrix.findings)

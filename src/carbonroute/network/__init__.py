@@ -12,7 +12,14 @@ from carbonroute.network.distance import (
     refuse_faster_than_light,
 )
 from carbonroute.network.jitter import HalfNormal, LognormalJitter, PairLognormal
-from carbonroute.network.matrix import MAX_RTT_MS, Missing, filling, read_matrix, recognise_matrix
+from carbonroute.network.matrix import (
+    MAX_RTT_MS,
+    Missing,
+    filling,
+    read_matrix,
+    recognise_matrix,
+    without_unit,
+)
 from carbonroute.network.pairs import PairColumns, pair_columns, pairs_of, recognise_pairs, repeated_pairs
 
 Jitter = HalfNormal | PairLognormal
@@ -39,4 +46,5 @@ __all__ = [
     "recognise_pairs",
     "refuse_faster_than_light",
     "repeated_pairs",
+    "without_unit",
 ]

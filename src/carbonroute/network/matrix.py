@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 #: Light needs 134 ms around the Earth and back in vacuum; a minute is a fault of unit.
 MAX_RTT_MS = 60_000.0
 
+#: The unit at the end of a column's name, such as ``A (ms)``.
+_UNIT = re.compile(r"\s*[(\[]\s*(?:(ms)|s|secs?|seconds|us|µs|ns)\s*[)\]]$", re.I)
+
 #: What to do about a round-trip time that is not there: refuse the file, take that of the way back, or
 #: estimate the time by distance.
 Missing = Literal["refuse", "reverse", "great-circle"]
@@ -48,6 +52,7 @@ def recognise_matrix(preview: Preview) -> Recognition | None:
         return None
     rows, columns = set(names.drop_nulls()), set(rest)
     numbers = columns & set(preview.numbers)
+    columns = {_UNIT.sub("", name) for name in rest}
     if not numbers:
         return None
     alike = len(rows & columns) >= 0.5 * min(len(rows), len(rest)) and len(numbers) >= MOST * len(rest)
@@ -132,6 +137,28 @@ def read_matrix(  # noqa: PLR0913  a file, its names, and how its gaps are taken
     return rtt_ms
 
 
+def without_unit(table: pl.DataFrame, file_name: str, regions: Collection[str] = ()) -> pl.DataFrame:
+    """Return a matrix whose columns are called as their places, where all state the unit too: ``A (ms)``.
+
+    `regions`: names that stay as they are.
+    Raises InputError if columns state another unit.
+    """
+    columns = table.columns[1:]
+    units = [None if name in regions else _UNIT.search(name) for name in columns]
+    if not columns or not all(units):
+        return table
+    remedy = "milliseconds are expected: convert them"
+    faults = [
+        Fault(f"column {name!r}", "states another unit", remedy)
+        for name, unit in zip(columns, units, strict=True)
+        if unit and unit[1] is None
+    ]
+    if faults:
+        raise InputError(file_name, faults)
+    names = {name: _UNIT.sub("", name) for name in columns}
+    return table.rename(names) if len({table.columns[0], *names.values()}) == len(table.columns) else table
+
+
 def filling(origin: str, region: str) -> str:
     """Return how a scenario may fill a pair without a time: a place has no way back from itself."""
     rules = "missing = 'great-circle'" if origin == region else "missing = 'reverse' or 'great-circle'"
@@ -173,7 +200,8 @@ def _of_matrix(
 
     from carbonroute.files.tables import column_text
 
-    names, columns = column_text(file.table.to_series(0), file.name).to_list(), file.table.columns[1:]
+    table = without_unit(file.table, file.name, regions)
+    names, columns = column_text(table.to_series(0), file.name).to_list(), table.columns[1:]
     every: Mask = np.zeros((len(origins), len(regions)), dtype=bool) if needed is None else needed
     misplaced = (
         *_misplaced("row", origins, names, np.any(every, axis=1)),
@@ -186,7 +214,7 @@ def _of_matrix(
     nothing = pl.repeat(None, len(names), dtype=pl.String, eager=True)
     known = set(columns)
     texts = [
-        (column_text(file.table[region], file.name) if region in known else nothing).gather(rows)
+        (column_text(table[region], file.name) if region in known else nothing).gather(rows)
         for region in regions
     ]
     return _Values(texts, lambda o, _r: f"line {row_of[origins[o]] + file.first_line}, ")
