@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-from carbonroute.cli import progress
+from carbonroute.cli import main, progress
+from helpers import small
 
 
 class Clock:
@@ -91,3 +94,22 @@ def test_a_piped_run_prints_them_to_stderr_and_a_quiet_one_does_not(
     assert all(line.startswith("simulating: ") and "% after 0:00:" in line for line in lines)
     assert bool(lines) is expected
     assert "simulating" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "many", "is_noted"),
+    [((), 100, True), (("--quiet",), 100, False), (("--engine", "exact"), 1, False), ((), 10**10, False)],
+)
+def test_a_run_that_draws_very_many_requests_names_the_engine_that_draws_none(
+    options: tuple[str, ...],
+    many: int,
+    is_noted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(import_module("carbonroute.cli.simulate"), "MANY", many)
+    scenario, output = str(small.write(tmp_path)), str(tmp_path / "out")
+    assert main(["simulate", scenario, "--no-figures", "--output", output, *options]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "are to be drawn" in line]
+    assert ["--engine exact" in line for line in told] == [True] * is_noted

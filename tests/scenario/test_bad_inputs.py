@@ -335,3 +335,20 @@ def test_a_process_ends_with_2_and_a_message(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert all(word in done.stderr for word in words)
+
+
+def test_a_section_that_need_not_be_written_has_no_line_where_it_is_not(
+    tmp_path: Path, refused: Refusals
+) -> None:
+    gap = small.WIDE_CSV.replace(f"{small.HOURS[2]},402,52\n", "")
+    section = small.WIDE + 'gaps = "interpolate:6h"\n'
+    information = '[information]\nservice_time = "mean"\n\n'
+    words = "information.carbon_missing: 2 of 12 measured values are missing"
+    unwritten = small.write_with_carbon(tmp_path, gap, section, (information, ""))
+    assert refused(unwritten, words, "'latency-only', in [information]").startswith(
+        f"error: {unwritten}: {words}"
+    )
+    written = small.write_with_carbon(tmp_path, gap, section)
+    refused(written, f"line 12, {words}")
+    mended = (information, '[information]\ncarbon_missing = "latency-only"\n')
+    assert load(small.write_with_carbon(tmp_path, gap, section, mended)).name == "small"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -11,15 +11,18 @@ from typing import Literal
 import polars as pl
 
 from carbonroute.cli import options
-from carbonroute.cli.progress import progress, stepper
+from carbonroute.cli.progress import Display, progress, stepper
 from carbonroute.cli.results import finite, missed, print_run
 from carbonroute.cli.terminal import DONE, MISSED, out, print_json, results_alone, say
 from carbonroute.engines import sampled
 from carbonroute.errors import Fault, InputError, visible
 from carbonroute.metrics import simulation_results, slo
-from carbonroute.runs import Result, run
+from carbonroute.runs import Result, default_engine, run
 from carbonroute.runs.store import RunFolder, manifest_entries, write_run
 from carbonroute.scenario import Scenario, load
+
+#: Requests × policies from which on a run says what draws none: it takes half an hour or more.
+MANY = 10**10
 
 
 def simulate(
@@ -81,18 +84,18 @@ def simulate(
     if (workers or 1) > 1 and engine not in {"exact", "queued"}:
         sampled.ready()
     with progress(quiet=quiet) as bar, results_alone(quiet=quiet), RunFolder(output) as folder:
-        step = stepper(bar, "simulating")
         if reqs_per_hour is not None:
             _require_rate(load(scenario, code=not no_code))
+        loaded = load(scenario, changes, code=not no_code)
         result = run(
-            load(scenario, changes, code=not no_code),
+            loaded,
             engine=engine,
             max_violation=max_violation,
             workers=options.workers_of(workers, engine),
             replications=replications,
             until=until,
             journal=journal,
-            progress=step,
+            progress=_stepper(bar, engine or default_engine(loaded)),
         )
         write_run(folder, result)
         drawn = {}
@@ -129,6 +132,26 @@ def _command(scenario: str, options: Mapping[str, object]) -> str:
     """
     given = [(name, str(value)) for name, value in options.items() if value is not None]
     return visible(shlex.join(["carbonroute", "simulate", scenario, *chain.from_iterable(given)]))
+
+
+def _stepper(display: Display | None, engine: str) -> Callable[[int, int], None] | None:
+    """Begin the task of a run; the first step of one that draws very many requests notes how many."""
+    step = stepper(display, "simulating")
+    if step is None or engine not in {"sampled", "both"}:
+        return step
+    is_told = False
+
+    def told(done: int, total: int) -> None:
+        nonlocal is_told
+        if not is_told and total >= MANY:
+            instead = (
+                "--engine exact works out expected values without drawing, where it supports the policies"
+            )
+            say(f"note: {total:,} requests × policies are to be drawn; {instead}")
+        is_told = True
+        step(done, total)
+
+    return told
 
 
 def _require_rate(scenario: Scenario) -> None:

@@ -273,5 +273,5 @@ def _unknown(missing: NDArray[np.bool_], steps_per_hour: int, information: Infor
     first = int(missing.any(axis=1).argmax()) // steps_per_hour
     values = "forecasts" if information.carbon == "forecast" else "measured values"
     problem = f"{int(missing.sum()):,} of {missing.size:,} {values} are missing when it is decided on them"
-    remedy = "state what then: 'last:<max>' such as 'last:6h', 'static' or 'latency-only'"
+    remedy = "state what then: 'last:<max>' such as 'last:6h', 'static' or 'latency-only', in [information]"
     return Fault("carbon_missing", f"{problem}, the first in hour {first}", remedy)

@@ -57,7 +57,9 @@ class Written:
             if where is None:
                 return fault
             stated = where and not is_below(where, self.changed) and not where.startswith("line ")
-            line = fault.line or (line_of(lines, where) if stated else None)
+            section = re.split(r"[.\[,]", where)[0]
+            unwritten = section in _OPTIONAL and section not in lines
+            line = fault.line or (line_of(lines, where) if stated and not unwritten else None)
             return replace(fault, where=where, line=line, file=file)
 
         def file_in(fault: Fault) -> str:
