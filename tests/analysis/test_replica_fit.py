@@ -195,7 +195,8 @@ def test_load_is_that_of_the_replicas() -> None:
 @pytest.mark.parametrize(
     ("count", "options", "words"),
     [
-        (20, {**OPTIONS}, "10 are fitted; 20 are the least"),
+        (20, {**OPTIONS}, "10 are fitted; 20 are the least; a smaller --holdout fits more"),
+        (19, {**OPTIONS}, "20 are the least; a longer log is needed"),
         (80, {**OPTIONS, "max_num_seqs": 512, "max_num_batched_tokens": 256}, "a token for each sequence"),
         (80, {"model": "llama-3.1-8b"}, "found one of model and gpu"),
         (80, {**OPTIONS, "gpu": "rtx-4091"}, "rtx-4090"),

@@ -47,6 +47,8 @@ def test_records_of_vllm_are_read_by_their_own_clock(tmp_path: Path) -> None:
         ("arrival_time,prompt_tokens,output_tokens,first_token_time,finish_time", "5,50,3,5.2,5.5", ""),
         ("timestamp,ContextTokens,GeneratedTokens,ttft_ms,e2e_ms", "5,50,3,200,500", ""),
         ("timestamp,input_length,output_length,ttft,latency_s", "5,50,3,200,0.5", "first=ttft:ms"),
+        ("arrival,prompt,output,first,last", "5,50,3,5.2,5.5", ""),
+        ("arrival,prompt,prompt_tokens,output,first,last", "5,a word,50,3,5.2,5.5", ""),
         ("t0,a,b,c,d", "5,50,3,5.2,5.5", "arrival=t0,prompt=a,output=b,first=c,last=d"),
         (
             "arrival,prompt_len,output_len,first_token_at,end_time",

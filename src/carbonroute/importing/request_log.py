@@ -164,7 +164,8 @@ def _chosen(names: list[str], stated: str, file_name: str) -> dict[LogRole, _Col
     for role, patterns in _NAMES.items():
         taken = {column.name for column in chosen.values()}
         free = [name for name in names if name not in taken]
-        matching = (name for pattern in patterns for name in free if pattern.fullmatch(name))
+        known = (*patterns, re.compile(role, re.I))  # the role's own name, where there is no clearer one
+        matching = (name for pattern in known for name in free if pattern.fullmatch(name))
         if role not in chosen and (name := next(matching, None)) is not None:
             chosen[role] = _Column(name, unit_of(name))
     needed: tuple[LogRole, ...] = ("arrival", "prompt", "output")

@@ -21,7 +21,7 @@ from carbonroute.analysis.replica_fit.forward import (
     served,
 )
 from carbonroute.analysis.replica_fit.quality import HOLDS, Miss, QualityRow, misses, rows
-from carbonroute.files.text import listed, refused
+from carbonroute.files.text import count_of, listed, refused
 from carbonroute.files.toml import document
 from carbonroute.importing.request_log import RequestLog
 from carbonroute.llm import ATTAINED
@@ -112,8 +112,9 @@ def fit_log(
     """
     fitted = len(log) - round(holdout * len(log))
     if fitted < _LEAST:
-        found = f"has {len(log):,} requests that were served, of which {fitted:,} are fitted"
-        raise refused(log.name, found, f"{_LEAST} are the least; a smaller --holdout fits more")
+        found = f"has {count_of(len(log), 'request')} that were served, of which {fitted:,} are fitted"
+        more = "a smaller --holdout fits more" if len(log) >= _LEAST else "a longer log is needed"
+        raise refused(log.name, found, f"{_LEAST} are the least; {more}")
     has_sheets = "model" in options or "gpu" in options
     llm = validated(
         Llm, {**({} if has_sheets else _guesses(log.until(fitted))), **options}, "options", Path()
