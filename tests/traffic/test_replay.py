@@ -222,6 +222,29 @@ def test_the_horizon_has_its_first_moment_and_not_its_last(tmp_path: Path) -> No
     assert together(arrivals)["time_s"].tolist() == [0, 86_399.999999]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "idle"),
+    [
+        (0.0, 23.9, []),
+        (2.3, 21.7, []),
+        (2.5, 23.9, ["first 2.5 h"]),
+        (-3.0, 20.0, ["last 4 h"]),
+        (12.0, 13.0, ["first 12 h", "last 11 h"]),
+    ],
+)
+def test_a_log_that_leaves_much_of_the_horizon_out_is_noted(
+    first: float, last: float, idle: list[str], tmp_path: Path
+) -> None:
+    times = (first, (first + last) / 2, last)
+    write(tmp_path, "time\n" + "".join(f"{(START + timedelta(hours=h)).isoformat()}\n" for h in times))
+    arrivals = replay({"path": "log.csv", "time_column": "time"}).arrivals(demand(folder=tmp_path))
+    found = [note for note in arrivals.notes if "no request of" in note]
+    assert found == [
+        f"no request of log.csv comes in the {each} of the horizon: amounts of a year count these hours in"
+        for each in idle
+    ]
+
+
 def test_fractions_of_numbers_count(tmp_path: Path) -> None:
     write(tmp_path, f"time\n{NOON}.25\n{NOON + 1}\n{NOON + 2}.000001\n")
     log = {"path": "log.csv", "time_column": "time", "time_unit": "s"}

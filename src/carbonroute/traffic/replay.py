@@ -19,6 +19,7 @@ from carbonroute.files import toml
 from carbonroute.files.durations import Duration
 from carbonroute.files.limits import BATCH_BYTES
 from carbonroute.files.preview import Preview, Recognition
+from carbonroute.files.text import listed
 from carbonroute.files.times import EPOCH
 from carbonroute.traffic.log import Log
 from carbonroute.traffic.logs import LogFile, located
@@ -31,6 +32,10 @@ from carbonroute.units import US_PER_HOUR, US_PER_S
 ORDER = "time_us", "origin", "workload", "prompt_tokens", "answer_tokens", "service_ms"
 #: A row that waits for its turn, and its copy while it is sorted.
 _BYTES_PER_ROW = 2 * 8 * len(ORDER)
+#: Share of a horizon without requests that is told.
+_MUCH = 0.1
+#: Logs that are named in one note.
+_NAMED = 3
 
 
 class Replay(TrafficSource):
@@ -162,7 +167,8 @@ class Replay(TrafficSource):
                 for note in joined(
                     summary for file, summary in zip(files, summaries, strict=True) if file.index == index
                 ).notes(log)
-            ),
+            )
+            + tuple(self._idle(joined(summaries), start_us, demand.hours)),
         )
 
     def _require(self, demand: Demand) -> None:
@@ -176,6 +182,15 @@ class Replay(TrafficSource):
             faults.append(Fault("horizon.start", "missing", remedy))
         if faults:
             raise InputError("scenario", faults)
+
+    def _idle(self, whole: LogSummary, start_us: int, hours: int) -> Iterator[str]:
+        """Say how much of the horizon is before the first request, and after the last, where it is much."""
+        before_us, after_us = whole.earliest_us - start_us, start_us + hours * US_PER_HOUR - whole.latest_us
+        logs = listed([log.path for log in self.logs], _NAMED, " and {} more")
+        for idle_us, which in ((before_us, "first"), (after_us, "last")):
+            if idle_us >= US_PER_HOUR * max(1.0, _MUCH * hours):
+                where = f"the {which} {idle_us / US_PER_HOUR:,.3g} h of the horizon"
+                yield f"no request of {logs} comes in {where}: amounts of a year count these hours in"
 
     def _batches(self, file: LogFile, demand: Demand, batch_bytes: int) -> Iterator[pl.DataFrame]:
         return file.log.batches(demand, file.place, self.align == "calendar", batch_bytes)
