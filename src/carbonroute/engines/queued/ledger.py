@@ -12,7 +12,8 @@ from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.site import Site
 from carbonroute.engines.draws import Block, Cells
 from carbonroute.engines.queued.base import Settled
-from carbonroute.engines.queued.leaving import (
+from carbonroute.engines.queued.pools import Pools
+from carbonroute.engines.queued.settling import (
     Arrived,
     Counted,
     SiteTables,
@@ -20,7 +21,6 @@ from carbonroute.engines.queued.leaving import (
     find_counted,
     sums_by_group,
 )
-from carbonroute.engines.queued.pools import Pools
 from carbonroute.engines.queued.system import QueueingSystem
 from carbonroute.engines.queued.tokens import TokenLedger, TokenTimes
 from carbonroute.engines.routing import Dispatcher

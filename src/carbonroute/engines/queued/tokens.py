@@ -9,8 +9,8 @@ import numpy as np
 from carbonroute.arrays import Array, Index, Mask
 from carbonroute.control.capacity import Capacity
 from carbonroute.control.site import Site
-from carbonroute.engines.queued.leaving import Counted
 from carbonroute.engines.queued.meter import TOKEN_COLUMNS, Meter
+from carbonroute.engines.queued.settling import Counted
 from carbonroute.engines.samples import TimesByWorkload
 from carbonroute.outcome import Serving
 

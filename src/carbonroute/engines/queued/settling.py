@@ -80,12 +80,13 @@ class Counted(NamedTuple):
     @classmethod
     def empty(cls, count: int) -> Counted:
         """Return room for so many requests."""
-        places, numbers = np.empty((2, count), dtype=np.intp), np.empty((4, count))
-        return Counted._make([*places, *numbers, np.empty(count, dtype=bool)])
+        # Apart from one another: some are kept, the others are not.
+        types = *(np.intp,) * 2, *(np.float64,) * 4, np.bool_
+        return Counted._make(np.empty(count, dtype=of) for of in types)
 
     def first(self, count: int) -> Counted:
-        """Return so many requests from the beginning."""
-        return Counted._make(column[:count] for column in self)
+        """Return so many requests from the beginning, without room for others."""
+        return self if count == len(self.row) else Counted._make(column[:count].copy() for column in self)
 
 
 @compiled
