@@ -16,8 +16,6 @@ from carbonroute.cli.terminal import DONE, MISSED, empty_table, out, print_json,
 from carbonroute.errors import Fault, InputError, described, is_interrupt
 from carbonroute.policies import POLICIES, PolicyLike, splits
 from carbonroute.registry import UnknownReferenceError
-from carbonroute.scenario.written.entry import PolicyEntry
-from carbonroute.scenario.written.load import validated
 
 if TYPE_CHECKING:
     from carbonroute.policies.checks import PolicyReport
@@ -75,6 +73,9 @@ def _members_of(use: str) -> list[PolicyLike]:
     """Return the policy that a reference names, with its defaults; or else its class's own examples."""
     place, separator, attribute = use.rpartition(":")
     if separator and place in POLICIES.members:
+        from carbonroute.scenario.written.entry import PolicyEntry
+        from carbonroute.scenario.written.load import validated
+
         return [validated(PolicyEntry, {"use": use}, "--check", Path()).policy]
     path = Path(place)
     folder, reference = (path.parent, f"{path.name}:{attribute}") if place.endswith(".py") else (Path(), use)
