@@ -15,7 +15,7 @@ import pytest
 from carbonroute.control.chain import journals, records
 from carbonroute.control.decisions import DecisionRecord
 from carbonroute.control.estimator import Reading
-from carbonroute.control.knowledge import Known
+from carbonroute.control.knowledge import Knowledge, Known
 from carbonroute.control.loop import ControlLoop, Decisions
 from carbonroute.control.router import Decision
 from carbonroute.control.unknown import unless_unknown
@@ -223,3 +223,21 @@ def test_control_is_light() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_move_is_held_back_by_carbon_as_it_is_now_whether_or_not_the_policy_reads_it() -> None:
+    """Hysteresis weighs what a move saves: of a policy that goes by load alone, too."""
+    inputs = inputs_of(policies=[{"use": "least-loaded", "control": {"hysteresis": 0.5}}])
+    regions = inputs.shape[-1]
+    by_hour = Knowledge(
+        np.array([[100.0, 300.0, 500.0][:regions], [500.0, 300.0, 100.0][:regions]]),
+        np.zeros((2, regions)),
+        np.zeros((2, regions), dtype=np.int8),
+    )
+    candidate = replace(inputs.candidates[0], knowledge=by_hour)
+    loop = control_loop(candidate, inputs.site, expected_traffic(inputs))
+    for now_s, shown in zip((0.0, 3600.0), by_hour.g_per_kwh, strict=True):
+        decisions = loop.decide(np.array([now_s]), Reading.none(inputs.site, 1))
+        loop.keep(decisions)
+        assert decisions.view is not None
+        assert (decisions.view.carbon_g_per_kwh == shown).all()

@@ -169,7 +169,6 @@ class ControlLoop:
         self.router, self._site, self._feed, self._traffic = router, site, feed, traffic
         self._beside = recursion is beside
         self._by_request, control = by_request, router.control
-        self._reads_carbon = "carbon_g_per_kwh" in router.reads
         self._count = control.routers
         self._fair = 1 / control.routers if control.capacity == "fair-share" else 1.0
         self._estimator = Estimator(
@@ -241,16 +240,16 @@ class ControlLoop:
             self._fixed = View(
                 **{name: _read_only(values, (each, *values.shape[1:])) for name, values in still}
             )
-        # From moment to moment, only measurements and hourly values are new.
+        # From moment to moment, only measurements and hourly values are new: carbon too where the policy does
+        # not read it, as hysteresis does. A row per region lies in memory, as in any view: sums over regions
+        # are made in the same order.
+        carbon = known.shown_g_per_kwh.repeat(cells, axis=1).reshape(moments, -1, *leading[1:])
         by_time = {
             "traffic_share": traffic_share,
+            "carbon_g_per_kwh": carbon.transpose(0, 2, 3, 1),
             "requests_per_s": state.requests_per_s / self._count,
             "servers": state.servers[:, np.newaxis] * self._fair,
         }
-        if self._reads_carbon:
-            # A row per region lies in memory, as in any view: sums over regions are made in the same order.
-            carbon = known.shown_g_per_kwh.repeat(cells, axis=1).reshape(moments, -1, *leading[1:])
-            by_time["carbon_g_per_kwh"] = carbon.transpose(0, 2, 3, 1)
         if self.energy_j is not None and self._fixed.energy_j is not None:
             stated_j = self._fixed.energy_j
             by_time["energy_j"] = np.where(np.isnan(self.energy_j), stated_j, self.energy_j)
